@@ -1,0 +1,215 @@
+"""Where commands meet the terminal: shared options, errors as messages and exit codes, one JSON document."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol
+
+import typer
+
+from tito.errors import Exit, TitoError
+from tito.render.blocks import Block, to_ascii
+
+if TYPE_CHECKING:
+    from tito.course import Course, Module
+    from tito.workspace import Workspace
+
+ERROR_SCHEMA = "tito.error/1"
+
+
+class Facts(Protocol):
+    """Something to show: it knows its JSON form, whose "schema" names it."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+class Color(StrEnum):
+    """When to colour."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass
+class Session:
+    """What one command was asked for, and where it shows its answer."""
+
+    json: bool = False
+    plain: bool = False
+    color: Color = Color.AUTO
+
+    @functools.cached_property
+    def workspace(self) -> Workspace:
+        """The workspace or course repository that the current directory is in."""
+        from tito.workspace import find_workspace
+
+        return find_workspace(Path.cwd())
+
+    @property
+    def course(self) -> Course:
+        """The course of that workspace."""
+        return self.workspace.course
+
+    def module(self, name: str) -> Module:
+        """The module of this release that a learner's word means."""
+        return self.course.resolve_released(name)
+
+    def show[F: Facts](self, facts: F, view: Callable[[F], Iterable[Block]]) -> None:
+        """Print the answer on stdout: one JSON document, or the view's blocks."""
+        if self.json:
+            print_json(facts.to_json())
+        else:
+            self.draw(view(facts), sys.stdout)
+
+    def draw(self, blocks: Iterable[Block], stream: IO[str]) -> None:
+        """Print blocks on a stream as this session wants them."""
+        listed = list(blocks)
+        if not self.plain and self._pretty(listed, stream):
+            return
+        from tito.render import plain
+
+        for line in plain.lines(listed):
+            stream.write((line if _unicode(stream) else to_ascii(line)) + "\n")
+
+    def _pretty(self, blocks: Sequence[Block], stream: IO[str]) -> bool:
+        from tito.render import pretty
+
+        target = pretty.console(stream, self.color)
+        if pretty.minimum_width(blocks) > target.width:
+            return False
+        pretty.draw(target, blocks)
+        return True
+
+    def fail(self, error: TitoError) -> None:
+        """Print an error: on stderr for people, on stdout as the one document under --json."""
+        if self.json:
+            print_json(
+                {
+                    "schema": ERROR_SCHEMA,
+                    "error": type(error).__name__,
+                    "message": error.message,
+                    "hint": error.hint,
+                    "exit_code": int(error.exit_code),
+                }
+            )
+            return
+        text = f"{error.message}\n" + (f"next: {error.hint}\n" if error.hint else "")
+        sys.stderr.write(text if _unicode(sys.stderr) else to_ascii(text))
+
+    def note(self, text: str) -> None:
+        """A remark on stderr that is not part of the answer."""
+        if not self.json:
+            sys.stderr.write((text if _unicode(sys.stderr) else to_ascii(text)) + "\n")
+
+
+def _unicode(stream: IO[str]) -> bool:
+    return (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "") in ("utf8", "utf16", "utf8sig")
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print one JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=not _unicode(sys.stdout)) + "\n")
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
+PlainOption = Annotated[bool, typer.Option("--plain", help="Plain lines: no tables, colours or symbols.")]
+ColorOption = Annotated[Color, typer.Option("--color", help="When to use colour.", metavar="auto|always|never")]
+_SHARED = {"json": (JsonOption, False), "plain": (PlainOption, False), "color": (ColorOption, Color.AUTO)}
+
+current = Session()  # of the command that runs, for an error raised before or inside it
+
+
+def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function whose first parameter is a Session as a command with the shared options."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(**arguments: Any) -> None:
+            global current
+            current = Session(**{key: arguments.pop(key) for key in _SHARED})
+            function(current, **arguments)
+
+        own = inspect.signature(function, eval_str=True)
+        shared = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+            for key, (kind, default) in _SHARED.items()
+        ]
+        kept = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in list(own.parameters.values())[1:]]
+        parameters = [*kept, *shared]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        del run.__wrapped__  # type: ignore[attr-defined]
+        app.command(name, **settings)(run)
+        return function
+
+    return register
+
+
+def new_app(help_text: str) -> typer.Typer:
+    """A command group in the house style."""
+    return typer.Typer(
+        help=help_text,
+        rich_markup_mode=None,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+
+def run(app: typer.Typer, arguments: list[str]) -> int:
+    """Run the command line and return its exit code; every error becomes a message here."""
+    global current
+    current = Session(json="--json" in arguments, plain="--plain" in arguments)
+    try:
+        code = app(args=arguments, prog_name="tito", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except TitoError as error:
+        current.fail(error)
+        return int(error.exit_code)
+    except typer.Exit as stop:
+        return int(stop.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("\ninterrupted; nothing was left half done\n")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        return Exit.OK
+    except OSError as error:
+        current.fail(_from_os(error))
+        return Exit.ENVIRONMENT
+    except Exception as error:
+        if (usage := _from_usage(error)) is None:
+            raise
+        current.fail(usage)
+        return Exit.USAGE
+
+
+def _silence(stream: IO[str]) -> None:
+    """Send what is still buffered to nowhere, so that the interpreter's last flush does not fail too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _from_os(error: OSError) -> TitoError:
+    where = f"{error.filename}: " if error.filename else ""
+    return TitoError(f"{where}{error.strerror or error}.", "check the permissions and the free space there: tito doctor")
+
+
+def _from_usage(error: Exception) -> TitoError | None:
+    """The usage errors of typer's parser, told apart by what they offer: it exports no class for them."""
+    describe = getattr(error, "format_message", None)
+    if describe is None:
+        return None
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "tito"
+    return TitoError(str(describe()), f"{path} --help")

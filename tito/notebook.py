@@ -1,0 +1,294 @@
+"""Lessons as cells: percent-format text to cells and back, byte for byte, and to and from .ipynb.
+
+The only place that knows jupytext, which is imported when a notebook is converted and not before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from tito.errors import LearnerError
+
+_MARKER = re.compile(r"^# ?%%+(?: .*)?$")
+_INDENTED_MARKER = re.compile(r"^\s+#\s*%%(?:\s|$)")
+_KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=")
+_KIND = re.compile(r"\[(markdown|md|raw)\]")
+_DIRECTIVE = re.compile(r"^#\|\s*(\w+)\s*(.*?)\s*$")
+_GRADE_ID = re.compile(r"^[A-Za-z0-9_-]+$")
+
+
+class MalformedNotebook(LearnerError):
+    """A lesson whose cells cannot be read."""
+
+
+class Role(StrEnum):
+    """What a cell is for."""
+
+    PROSE = "prose"
+    CODE = "code"
+    EXPORT = "export"
+    SOLUTION = "solution"
+    TEST = "test"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell. `marker` and `body` are the text as written; `source` is what a notebook shows."""
+
+    marker: str  # "# %% [markdown]", without its line end
+    body: str  # everything after the marker's text up to the next marker, so it begins with a line end
+    kind: str  # "code", "markdown" or "raw"
+    metadata: dict[str, Any]
+    line: int  # of the marker, from 1
+
+    @property
+    def source(self) -> str:
+        """The cell's text without trailing blank lines; prose without its comment signs."""
+        lines = self.body.replace("\r\n", "\n").split("\n")[1:]
+        while lines and not lines[-1].strip():
+            lines.pop()
+        if self.kind != "code":
+            lines = [re.sub(r"^# ?", "", line) for line in lines]
+        return "\n".join(lines)
+
+    def with_source(self, source: str) -> Cell:
+        """This cell with another text, and the same blank lines after it."""
+        if source == self.source:
+            return self
+        lines = source.split("\n")
+        if self.kind != "code":
+            lines = [f"# {line}" if line else "#" for line in lines]
+        blank = self.body[len(self.body.rstrip()) :] or "\n"
+        return replace(self, body="\n" + "\n".join(lines) + blank)
+
+    def with_flags(self, **flags: bool) -> Cell:
+        """This cell with more top-level metadata, such as deletable=False, written before the rest."""
+        new = {key: value for key, value in flags.items() if key not in self.metadata}
+        if not new:
+            return self
+        words = " ".join(f"{key}={json.dumps(value)}" for key, value in sorted(new.items()))
+        head, brace, rest = self.marker.partition(" nbgrader=")
+        return replace(self, marker=f"{head} {words}{brace}{rest}", metadata={**new, **self.metadata})
+
+    @property
+    def nbgrader(self) -> dict[str, Any]:
+        """The nbgrader metadata, empty for a plain cell."""
+        value = self.metadata.get("nbgrader", {})
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def grade_id(self) -> str:
+        """The nbgrader id, empty for a plain cell."""
+        return str(self.nbgrader.get("grade_id", ""))
+
+    @property
+    def points(self) -> int:
+        """The points of a graded cell."""
+        return int(self.nbgrader.get("points", 0))
+
+    @property
+    def timeout(self) -> float:
+        """Seconds each test of the cell may take."""
+        own = self.metadata.get("tito", {})
+        return float(own.get("timeout", 60.0)) if isinstance(own, dict) else 60.0
+
+    @property
+    def directives(self) -> dict[str, str]:
+        """The `#| name value` lines that begin a code cell."""
+        found: dict[str, str] = {}
+        for line in self.source.split("\n"):
+            match = _DIRECTIVE.match(line)
+            if self.kind != "code" or match is None:
+                break
+            found[match[1]] = match[2]
+        return found
+
+    @property
+    def role(self) -> Role:
+        """What the metadata and the first lines make of the cell."""
+        graded, solved = bool(self.nbgrader.get("grade")), bool(self.nbgrader.get("solution"))
+        if graded:
+            return Role.MANUAL if solved else Role.TEST
+        if solved:
+            return Role.SOLUTION
+        if self.kind != "code":
+            return Role.PROSE
+        return Role.EXPORT if "export" in self.directives else Role.CODE
+
+    @property
+    def exported(self) -> bool:
+        """Whether the cell goes into the package."""
+        return "export" in self.directives
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A lesson: everything before the first cell, and the cells."""
+
+    header: str
+    cells: tuple[Cell, ...]
+
+    def to_text(self) -> str:
+        """The percent-format text; of an unchanged notebook, the very text it was read from."""
+        return self.header + "".join(cell.marker + cell.body for cell in self.cells)
+
+    def of_role(self, role: Role) -> tuple[Cell, ...]:
+        """The cells with one role, in order."""
+        return tuple(cell for cell in self.cells if cell.role is role)
+
+    @property
+    def default_exp(self) -> str:
+        """The package file named by `#| default_exp`, such as core.tensor, or an empty string."""
+        named = (cell.directives.get("default_exp", "") for cell in self.cells)
+        return next((name for name in named if name), "")
+
+    def ids(self) -> tuple[str, ...]:
+        """One stable id a cell: its grade_id, or a hash of its content; repeated content is numbered."""
+        seen: dict[str, int] = {}
+        result = []
+        for cell in self.cells:
+            base = cell.grade_id or "c" + hashlib.sha256(f"{cell.kind}\n{cell.source}".encode()).hexdigest()[:10]
+            seen[base] = seen.get(base, 0) + 1
+            result.append(base if seen[base] == 1 else f"{base}-{seen[base]}")
+        return tuple(result)
+
+
+def parse(text: str, name: str = "the lesson") -> Notebook:
+    """Read percent-format text; MalformedNotebook names the line when a marker cannot be read."""
+    header: list[str] = []
+    cells: list[tuple[int, str, list[str]]] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        bare = line.rstrip("\r")
+        if _INDENTED_MARKER.match(bare):
+            raise MalformedNotebook(
+                f"{name}, line {number}: a cell marker is indented, and a notebook would split the cell there.",
+                "write the comment without %%",
+            )
+        if _MARKER.match(bare):
+            cells.append((number, bare, [line[len(bare) :]]))
+        elif cells:
+            cells[-1][2].append(line)
+        else:
+            header.append(line)
+    if not cells:
+        return Notebook(text, ())
+    bodies = ["\n".join(lines) + "\n" for _, _, lines in cells]
+    bodies[-1] = bodies[-1][:-1]
+    top = "".join(f"{line}\n" for line in header)
+    parts = zip(cells, bodies, strict=True)
+    return Notebook(top, tuple(_cell(number, marker, body, name) for (number, marker, _), body in parts))
+
+
+def _cell(line: int, marker: str, body: str, name: str) -> Cell:
+    kind = _KIND.search(marker)
+    words = {"markdown": "markdown", "md": "markdown", "raw": "raw"}
+    metadata = _metadata(marker, f"{name}, line {line}")
+    return Cell(marker, body, words[kind[1]] if kind else "code", metadata, line)
+
+
+def _metadata(marker: str, where: str) -> dict[str, Any]:
+    """The key=JSON pairs of a marker line."""
+    found: dict[str, Any] = {}
+    decoder = json.JSONDecoder()
+    at = _KEY.search(marker)
+    while at:
+        try:
+            value, end = decoder.raw_decode(marker, at.end())
+        except json.JSONDecodeError as error:
+            raise MalformedNotebook(
+                f"{where}: the metadata of {at[1]} is not valid JSON ({error.msg}).",
+                "compare the marker line with docs/lesson-format.md",
+            ) from None
+        found[at[1]] = value
+        at = _KEY.search(marker, end)
+    return found
+
+
+_REQUIRED = {"grade": bool, "solution": bool, "locked": bool, "schema_version": int, "grade_id": str}
+
+
+def metadata_problems(notebook: Notebook) -> list[tuple[int, str]]:
+    """What nbgrader would refuse in the cells' metadata, as (line, sentence)."""
+    problems: list[tuple[int, str]] = []
+    seen: dict[str, int] = {}
+    for cell in notebook.cells:
+        if "nbgrader" not in cell.metadata:
+            continue
+        problems += [(cell.line, text) for text in _cell_problems(cell)]
+        if cell.grade_id in seen:
+            problems.append((cell.line, f"grade_id {cell.grade_id!r} is used in line {seen[cell.grade_id]} already"))
+        seen[cell.grade_id] = cell.line
+    return problems
+
+
+def _cell_problems(cell: Cell) -> Iterator[str]:
+    meta = cell.nbgrader
+    for key, kind in _REQUIRED.items():
+        if type(meta.get(key)) is not kind:
+            yield f"nbgrader metadata needs {key!r} as {kind.__name__}, got {meta.get(key)!r}"
+    if not _GRADE_ID.match(cell.grade_id):
+        yield f"grade_id {cell.grade_id!r} may only have letters, digits, - and _"
+    if meta.get("schema_version") != 3:
+        yield f"nbgrader schema_version is {meta.get('schema_version')!r}, expected 3"
+    graded, solved = meta.get("grade"), meta.get("solution")
+    points = meta.get("points")
+    if graded and (type(points) not in (int, float) or points < 0):
+        yield f"a graded cell needs its points as a number of 0 or more, got {points!r}"
+    if cell.kind == "markdown" and bool(graded) != bool(solved):
+        yield "a markdown cell is graded and a solution, or neither"
+    if cell.role is Role.TEST and not meta.get("locked"):
+        yield "a test cell must be locked"
+
+
+def source_problems(cell: Cell) -> SyntaxError | None:
+    """The syntax error of a code cell, if it has one."""
+    try:
+        compile(cell.source, "<cell>", "exec")
+    except SyntaxError as error:
+        return error
+    return None
+
+
+def to_ipynb(notebook: Notebook) -> str:
+    """The notebook as .ipynb text with stable cell ids; the conversion is jupytext's."""
+    import jupytext
+
+    document = jupytext.reads(notebook.to_text(), fmt="py:percent")
+    for cell, identity in zip(document.cells, notebook.ids(), strict=True):
+        cell["id"] = identity[:64]
+    return str(jupytext.writes(document, fmt="ipynb"))
+
+
+def from_ipynb(text: str, header: str, name: str = "the notebook") -> Notebook:
+    """Read .ipynb text into cells under the header of its .py file; outputs and cell ids are dropped.
+
+    Raises MalformedNotebook when the text is not a notebook.
+    """
+    import jupytext
+
+    try:
+        document = jupytext.reads(text, fmt="ipynb")
+        percent = jupytext.writes(document, fmt="py:percent")
+    except Exception as error:  # nbformat has no common base for what it raises on a broken file
+        raise MalformedNotebook(f"{name} is not a valid notebook: {error}.", "repair it, or: tito undo") from None
+    return replace(parse(percent, name), header=header)
+
+
+def ipynb_fingerprint(text: str, name: str = "the notebook") -> str:
+    """A hash of what the learner wrote in an .ipynb: kinds and sources, not outputs or counters.
+
+    Reads the JSON itself, because importing nbformat costs seconds. Raises MalformedNotebook.
+    """
+    try:
+        cells = json.loads(text)["cells"]
+        written = [[cell["cell_type"], "".join(cell["source"])] for cell in cells]
+    except (ValueError, KeyError, TypeError) as error:
+        raise MalformedNotebook(f"{name} is not a valid notebook: {error!r}.", "repair it, or: tito undo") from None
+    return hashlib.sha256(json.dumps(written).encode()).hexdigest()

@@ -1,0 +1,70 @@
+"""Blocks drawn for a terminal. The only import of rich apart from the progress bar beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import IO
+
+from rich.box import ASCII2, SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text as RichText
+
+from tito.render.blocks import Block, Field, Mark, Next, Table, Text, Verbatim, drawn_field
+
+_COLOURS = {"ok": "green", "bad": "red", "warn": "yellow", "wait": "dim", "note": "cyan", "head": "bold", "": ""}
+
+
+def console(stream: IO[str], color: str) -> Console:
+    """A console on a stream: colour always, never, or when it is a terminal that wants it."""
+    options: dict[str, dict[str, bool | None]] = {
+        "always": {"force_terminal": True, "no_color": False},
+        "never": {"no_color": True, "force_terminal": None},
+        "auto": {"force_terminal": None, "no_color": None},
+    }
+    return Console(file=stream, highlight=False, soft_wrap=False, emoji=False, markup=False, **options[color])  # type: ignore[arg-type]
+
+
+def draw(target: Console, blocks: Iterable[Block]) -> None:
+    """Print each block."""
+    for block in blocks:
+        match block:
+            case Text(text=text, kind=kind):
+                target.print(text, style=_COLOURS[kind] or None, soft_wrap=True)
+            case Verbatim(text=text):
+                target.print(text, soft_wrap=True)
+            case Next(command=command):
+                target.print(RichText.assemble(("next: ", "dim"), (command, "bold")), soft_wrap=True)
+            case Table():
+                target.print(_table(block, target.options.ascii_only))
+
+
+def _table(table: Table, ascii_only: bool) -> RichTable:
+    drawn = RichTable(
+        title=table.title or None,
+        title_justify="left",
+        title_style="bold",
+        box=ASCII2 if ascii_only else SIMPLE_HEAD,
+        show_footer=bool(table.footer),
+        pad_edge=False,
+    )
+    footer = [*table.footer] or [""] * len(table.columns)
+    for index, (name, foot) in enumerate(zip(table.columns, footer, strict=True)):
+        number = index in table.right
+        drawn.add_column(
+            name, justify="right" if number else "left", no_wrap=number or index == 0, footer=_text(foot, ascii_only)
+        )
+    for row in table.rows:
+        drawn.add_row(*(_text(value, ascii_only) for value in row))
+    return drawn
+
+
+def _text(value: Field, ascii_only: bool) -> RichText:
+    style = _COLOURS[value.kind] if isinstance(value, Mark) else ""
+    return RichText(drawn_field(value, ascii_only), style=style)
+
+
+def minimum_width(blocks: Iterable[Block]) -> int:
+    """The narrowest terminal on which no number of the tables would be cut."""
+    probe = Console(width=1000, file=None)
+    return max((_table(b, False).__rich_measure__(probe, probe.options).minimum for b in blocks if isinstance(b, Table)), default=0)
