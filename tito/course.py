@@ -88,7 +88,8 @@ class Course:
         if not module.released:
             last = self.released[-1].folder if self.released else "none"
             raise UsageError(
-                f"{module.folder} is not in this release.", f"the newest module here is {last}; see: tito module list"
+                f"{module.folder} is not in this release.",
+                f"the newest module here is {last}; see: tito module list",
             )
         return module
 
@@ -126,7 +127,9 @@ def _course(home: Path, data: dict[str, Any], path: Path) -> Course:
         modules = tuple(_module(entry) for entry in data["module"])
         course = Course(home, str(data["title"]), str(data["package"]), modules)
     except (KeyError, TypeError, ValueError) as error:
-        raise EnvironmentFault(f"{path} is not a valid manifest: {error!r}.", "compare it with docs/architecture.md") from None
+        raise EnvironmentFault(
+            f"{path} is not a valid manifest: {error!r}.", "compare it with docs/architecture.md"
+        ) from None
     _check_order(course, path)
     return course
 

@@ -239,7 +239,7 @@ def _cell_problems(cell: Cell) -> Iterator[str]:
         yield f"nbgrader schema_version is {meta.get('schema_version')!r}, expected 3"
     graded, solved = meta.get("grade"), meta.get("solution")
     points = meta.get("points")
-    if graded and (type(points) not in (int, float) or points < 0):
+    if graded and (not isinstance(points, int | float) or points < 0):
         yield f"a graded cell needs its points as a number of 0 or more, got {points!r}"
     if cell.kind == "markdown" and bool(graded) != bool(solved):
         yield "a markdown cell is graded and a solution, or neither"

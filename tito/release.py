@@ -62,7 +62,9 @@ def _released(cell: Cell) -> Cell:
     if cell.role in (Role.SOLUTION, Role.MANUAL):
         return _without_solution(cell).with_flags(deletable=False)
     if cell.role is Role.TEST:
-        return cell.with_source(without_region(cell.source, *_REGIONS[1][:2])).with_flags(deletable=False, editable=False)
+        return cell.with_source(without_region(cell.source, *_REGIONS[1][:2])).with_flags(
+            deletable=False, editable=False
+        )
     if cell.nbgrader.get("locked"):
         return cell.with_flags(deletable=False, editable=False)
     return cell

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol
+from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 
-from tito.errors import Exit, TitoError
+from tito.errors import EnvironmentFault, Exit, TitoError, UsageError
 from tito.render.blocks import Block, to_ascii
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ class Facts(Protocol):
     """Something to show: it knows its JSON form, whose "schema" names it."""
 
     def to_json(self) -> dict[str, Any]: ...
+
+
+F = TypeVar("F", bound=Facts)
 
 
 class Color(StrEnum):
@@ -63,7 +66,7 @@ class Session:
         """The module of this release that a learner's word means."""
         return self.course.resolve_released(name)
 
-    def show[F: Facts](self, facts: F, view: Callable[[F], Iterable[Block]]) -> None:
+    def show(self, facts: F, view: Callable[[F], Iterable[Block]]) -> None:
         """Print the answer on stdout: one JSON document, or the view's blocks."""
         if self.json:
             print_json(facts.to_json())
@@ -112,7 +115,11 @@ class Session:
 
 
 def _unicode(stream: IO[str]) -> bool:
-    return (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "") in ("utf8", "utf16", "utf8sig")
+    return (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "") in (
+        "utf8",
+        "utf16",
+        "utf8sig",
+    )
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -128,7 +135,9 @@ _SHARED = {"json": (JsonOption, False), "plain": (PlainOption, False), "color": 
 current = Session()  # of the command that runs, for an error raised before or inside it
 
 
-def command(app: typer.Typer, name: str | None = None, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(
+    app: typer.Typer, name: str | None = None, **settings: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function whose first parameter is a Session as a command with the shared options."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -202,7 +211,9 @@ def _silence(stream: IO[str]) -> None:
 
 def _from_os(error: OSError) -> TitoError:
     where = f"{error.filename}: " if error.filename else ""
-    return TitoError(f"{where}{error.strerror or error}.", "check the permissions and the free space there: tito doctor")
+    return EnvironmentFault(
+        f"{where}{error.strerror or error}.", "check the permissions and the free space there: tito doctor"
+    )
 
 
 def _from_usage(error: Exception) -> TitoError | None:
@@ -212,4 +223,4 @@ def _from_usage(error: Exception) -> TitoError | None:
         return None
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "tito"
-    return TitoError(str(describe()), f"{path} --help")
+    return UsageError(str(describe()), f"{path} --help")

@@ -12,7 +12,15 @@ from rich.text import Text as RichText
 
 from tito.render.blocks import Block, Field, Mark, Next, Table, Text, Verbatim, drawn_field
 
-_COLOURS = {"ok": "green", "bad": "red", "warn": "yellow", "wait": "dim", "note": "cyan", "head": "bold", "": ""}
+_COLOURS = {
+    "ok": "green",
+    "bad": "red",
+    "warn": "yellow",
+    "wait": "dim",
+    "note": "cyan",
+    "head": "bold",
+    "": "",
+}
 
 
 def console(stream: IO[str], color: str) -> Console:
@@ -52,7 +60,10 @@ def _table(table: Table, ascii_only: bool) -> RichTable:
     for index, (name, foot) in enumerate(zip(table.columns, footer, strict=True)):
         number = index in table.right
         drawn.add_column(
-            name, justify="right" if number else "left", no_wrap=number or index == 0, footer=_text(foot, ascii_only)
+            name,
+            justify="right" if number else "left",
+            no_wrap=number or index == 0,
+            footer=_text(foot, ascii_only),
         )
     for row in table.rows:
         drawn.add_row(*(_text(value, ascii_only) for value in row))
@@ -67,4 +78,7 @@ def _text(value: Field, ascii_only: bool) -> RichText:
 def minimum_width(blocks: Iterable[Block]) -> int:
     """The narrowest terminal on which no number of the tables would be cut."""
     probe = Console(width=1000, file=None)
-    return max((_table(b, False).__rich_measure__(probe, probe.options).minimum for b in blocks if isinstance(b, Table)), default=0)
+    return max(
+        (_table(b, False).__rich_measure__(probe, probe.options).minimum for b in blocks if isinstance(b, Table)),
+        default=0,
+    )

@@ -1,0 +1,349 @@
+"""Run a lesson's graded tests in a child process: the only place, with pytest_child, that knows pytest."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tito.course import Module
+from tito.errors import EnvironmentFault
+from tito.export import digest
+from tito.notebook import Cell, Notebook, Role, parse
+from tito.release import unhidden
+from tito.report import CaseResult, Outcome, TestReport, Verdict, verdict_of
+from tito.workspace import Workspace, read_lesson
+
+LOAD_LIMIT = 60.0  # seconds for importing the lesson
+GRACE = 3.0  # seconds beyond a limit after which this process ends the child itself
+CHILD = Path(__file__).with_name("pytest_child.py")
+INI = "[pytest]\npython_files = *.py\npython_functions = test_*\npython_classes =\nverbosity_assertions = 2\n"
+
+Listener = Callable[[str], None]  # told the name of each test that starts
+
+
+@dataclass(frozen=True)
+class GradedTest:
+    """A test function that a locked cell of the course defines."""
+
+    name: str
+    cell: Cell
+
+    @property
+    def integration(self) -> bool:
+        """Whether it tests the module together with earlier ones."""
+        return self.name.startswith("test_module_")
+
+
+def graded_tests(course_notebook: Notebook) -> tuple[GradedTest, ...]:
+    """The tests of the course's lesson in order; a cell's points belong to the first test it defines."""
+    found = []
+    for cell in course_notebook.of_role(Role.TEST):
+        functions = [node for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
+        found += [GradedTest(node.name, cell) for node in functions if node.name.startswith("test_")][:1]
+    return tuple(found)
+
+
+def locked_problems(learner: Notebook, tests: Sequence[GradedTest]) -> list[str]:
+    """How the locked test cells differ from the course's, one sentence each."""
+    problems = []
+    for test in tests:
+        copies = [cell for cell in learner.cells if cell.grade_id == test.cell.grade_id]
+        wanted = {_normal(test.cell.source), _normal(unhidden(test.cell))}
+        if not copies:
+            problems.append(f"the test cell {test.cell.grade_id} was deleted")
+        elif len(copies) > 1:
+            problems.append(f"the test cell {test.cell.grade_id} is there {len(copies)} times (line {copies[1].line})")
+        elif _normal(copies[0].source) not in wanted:
+            problems.append(f"the test cell {test.cell.grade_id} was edited (line {copies[0].line})")
+    names = {test.name for test in tests}
+    for cell in learner.cells:
+        if cell.kind == "code" and cell.role is not Role.TEST:
+            again = sorted(names & _defined(cell.source))
+            problems += [f"{name} is defined again outside its test cell (line {cell.line})" for name in again]
+    return problems
+
+
+def _normal(source: str) -> str:
+    return "\n".join(line.rstrip() for line in source.strip().split("\n"))
+
+
+def _defined(source: str) -> set[str]:
+    try:
+        nodes = ast.parse(source).body
+    except SyntaxError:
+        return set()
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+def course_notebook(workspace: Workspace, module: Module) -> Notebook:
+    """The course's own lesson of a module."""
+    path = workspace.course.source(module)
+    return parse(read_lesson(path), path.name)
+
+
+def run_module(workspace: Workspace, module: Module, listener: Listener | None = None, jobs: int = 1) -> TestReport:
+    """Run a module's graded tests against the file in the workspace.
+
+    What the learner did wrong is data in the report. Raises EnvironmentFault when the run itself is not to be trusted.
+    """
+    text = read_lesson(workspace.lesson(module))
+    tests = graded_tests(course_notebook(workspace, module))
+    notebook = parse(text, workspace.lesson(module).name)
+    base = TestReport(module.folder, module.lesson, digest(text), Verdict.EMPTY, _not_run(tests, notebook))
+    if problems := locked_problems(notebook, tests):
+        message = "the tests are not the course's: " + "; ".join(problems)
+        hint = f"tito module reset {module.folder} --tests"
+        return replace(base, verdict=Verdict.LOCKED, message=message, hint=hint)
+    if error := _syntax_error(text):
+        return replace(
+            base, verdict=Verdict.SYNTAX, message=f"line {error.lineno}: {error.msg}", detail=_pointed(error, module)
+        )
+    report = run_file(workspace.root, workspace.lesson(module), base, tests, listener, jobs)
+    if digest(read_lesson(workspace.lesson(module))) != base.source_hash:
+        raise EnvironmentFault(f"{module.lesson} changed while its tests ran.", f"tito module test {module.folder}")
+    return report
+
+
+def _not_run(tests: Sequence[GradedTest], notebook: Notebook) -> tuple[CaseResult, ...]:
+    lines = {cell.grade_id: cell.line for cell in notebook.cells}
+    return tuple(
+        CaseResult(t.name, t.cell.grade_id, t.cell.points, Outcome.NOT_RUN, lines.get(t.cell.grade_id, 0))
+        for t in tests
+    )
+
+
+def _syntax_error(text: str) -> SyntaxError | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            compile(text, "lesson", "exec", dont_inherit=True)
+        except SyntaxError as error:
+            return error
+        except ValueError as error:  # a null byte
+            return SyntaxError(str(error), ("lesson", 1, 1, ""))
+    return None
+
+
+def _pointed(error: SyntaxError, module: Module) -> str:
+    line = (error.text or "").rstrip("\n")
+    return f"{module.lesson}:{error.lineno}\n    {line}\n    {' ' * max((error.offset or 1) - 1, 0)}^ {error.msg}"
+
+
+def run_file(
+    root: Path,
+    file: Path,
+    base: TestReport,
+    tests: Sequence[GradedTest],
+    listener: Listener | None = None,
+    jobs: int = 1,
+) -> TestReport:
+    """Run tests of one file with a root first on the path, in as many child processes as hanging tests require."""
+    started = time.monotonic()
+    results = {case.name: case for case in base.cases}
+    pending = {test.name: test.cell.timeout for test in tests}
+    package = ""
+    while pending:
+        child = _Child(root, file, pending, jobs)
+        child.run(listener)
+        package = child.package or package
+        for name, result in child.results.items():
+            results[name] = _with_result(results[name], result)
+            pending.pop(name, None)
+        if child.load_error or not child.results:
+            failed = _load_report(replace(base, package=package), child)
+            return (
+                replace(failed, seconds=time.monotonic() - started) if failed else replace(base, verdict=Verdict.EMPTY)
+            )
+        if child.finished:
+            break
+    if package and not Path(package).resolve().is_relative_to(root.resolve()):
+        raise EnvironmentFault(f"The tests imported {package}, not the tinytorch in {root}.", "tito doctor")
+    cases = tuple(results.values())
+    return replace(base, verdict=verdict_of(cases), cases=cases, package=package, seconds=time.monotonic() - started)
+
+
+def _with_result(case: CaseResult, result: Mapping[str, Any]) -> CaseResult:
+    return replace(
+        case,
+        outcome=Outcome(result["outcome"]),
+        seconds=result["seconds"],
+        message=result["message"],
+        detail=result["detail"],
+        output=result["output"],
+    )
+
+
+def _load_report(base: TestReport, child: _Child) -> TestReport | None:
+    error = child.load_error
+    if error is None:
+        return None
+    kinds = {"TimeoutError": Verdict.TIMEOUT, "SystemExit": Verdict.EXITED, "ProcessEnded": Verdict.EXITED}
+    verdict = kinds.get(error["kind"], Verdict.SYNTAX if error["kind"] == "SyntaxError" else Verdict.LOAD)
+    named = error["message"] if error["kind"] in kinds else f"{error['kind']}: {error['message']}"
+    return replace(base, verdict=verdict, message=named.split("\n")[0], detail=error["detail"])
+
+
+@dataclass
+class _Child:
+    """One child process and what its events told."""
+
+    root: Path
+    file: Path
+    tests: Mapping[str, float]
+    jobs: int
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    load_error: dict[str, str] | None = None
+    package: str = ""
+    finished: bool = False
+    doing: str = ""  # the test that runs, or "load"
+    limit: float = LOAD_LIMIT
+
+    def run(self, listener: Listener | None) -> None:
+        """Start the child, follow its events and account for how it ends."""
+        with tempfile.TemporaryDirectory(prefix="tito-", ignore_cleanup_errors=True) as folder:
+            place = Path(folder)
+            spec = {
+                "root": str(self.root),
+                "file": str(self.file),
+                "tests": dict(self.tests),
+                "load_limit": LOAD_LIMIT,
+                "events": str(place / "events"),
+                "stacks": str(place / "stacks"),
+                "cache": str(place / "cache"),
+                "ini": str(place / "pytest.ini"),
+            }
+            (place / "pytest.ini").write_text(INI, encoding="utf-8")
+            (place / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+            with (place / "output").open("w+", encoding="utf-8", errors="replace") as output:
+                code, late = self._follow(place, output, listener)
+                if not self.finished and not self.load_error:
+                    output.seek(0)
+                    self._account(code, late, _read(place / "stacks"), output.read()[-4000:])
+
+    def _follow(self, place: Path, output: Any, listener: Listener | None) -> tuple[int, bool]:
+        command = [sys.executable, "-P", str(CHILD), str(place / "spec.json")]
+        with child_process(command, self.root, output, self.jobs) as process:
+            deadline, position = time.monotonic() + LOAD_LIMIT + GRACE, 0
+            while True:
+                ended = process.poll() is not None
+                for event, position in _events(place / "events", position):
+                    self._take(event, listener)
+                    deadline = time.monotonic() + self.limit + GRACE
+                if ended or time.monotonic() > deadline:
+                    return process.returncode or 0, not ended
+                time.sleep(0.005)
+
+    def _take(self, event: dict[str, Any], listener: Listener | None) -> None:
+        match event.pop("event"):
+            case "load":
+                self.doing = "load"
+            case "load_failed":
+                self.load_error = self.load_error or event
+            case "loaded":
+                self.package = event["package"]
+                self.doing = ""
+            case "start":
+                self.doing, self.limit = event["test"], event["limit"]
+                if listener:
+                    listener(event["test"])
+            case "result":
+                first = self.results.get(event["test"])
+                if first is None or first["outcome"] == Outcome.PASSED:
+                    self.results[event["test"]] = event
+                self.doing = ""
+            case "finish":
+                self.finished = True
+
+    def _account(self, code: int, late: bool, stacks: str, output: str) -> None:
+        """Name what ended a child that did not finish."""
+        hung = late or "Timeout (" in stacks
+        if hung:
+            message = f"still running after {self.limit:g} s: an endless loop, or work that should be vectorised"
+        else:
+            message = f"the process ended {_ending(code)} while it ran"
+        if self.doing in ("", "load"):
+            kind = "TimeoutError" if hung else "ProcessEnded"
+            self.load_error = {"kind": kind, "message": f"loading the file: {message}", "detail": stacks or output}
+            if self.results and self.doing == "":
+                self.load_error = None
+            return
+        self.results[self.doing] = {
+            "outcome": Outcome.TIMEOUT if hung else Outcome.EXITED,
+            "seconds": self.limit if hung else 0.0,
+            "message": message,
+            "detail": _learner_frames(stacks, self.file) if hung else output,
+            "output": "",
+        }
+
+
+@contextlib.contextmanager
+def child_process(command: Sequence[str], root: Path, output: Any, jobs: int = 1) -> Iterator[subprocess.Popen[bytes]]:
+    """A child in a group of its own, with a clean pytest and the root on its path; ended, with its own children, at exit."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
+    environment |= {"PYTHONIOENCODING": "utf-8", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(root)}
+    if jobs > 1:
+        environment.setdefault("OPENBLAS_NUM_THREADS", "1")
+    process = subprocess.Popen(
+        command,
+        cwd=root,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+
+
+def _events(path: Path, position: int) -> Iterator[tuple[dict[str, Any], int]]:
+    """The whole lines written since a position, each with the position after it."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(position)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    return
+                position += len(line)
+                yield json.loads(line), position
+    except FileNotFoundError:
+        return
+
+
+def _ending(code: int) -> str:
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"by {signal.Signals(-code).name}"
+    return f"with exit code {code} (os._exit?)"
+
+
+def _learner_frames(stacks: str, file: Path) -> str:
+    """Where a hanging test was, from the innermost call outwards, in the learner's files only."""
+    frames = [line.strip() for line in stacks.splitlines() if line.strip().startswith("File ")]
+    own = [line for line in frames if file.parent.parent.parent.as_posix() in line.replace("\\", "/")]
+    return "it was here, innermost first:\n" + "\n".join(f"  {line}" for line in own or frames[:3])
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
