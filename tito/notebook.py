@@ -256,11 +256,17 @@ def source_problems(cell: Cell) -> SyntaxError | None:
     return None
 
 
-def to_ipynb(notebook: Notebook) -> str:
-    """The notebook as .ipynb text with stable cell ids; the conversion is jupytext's."""
+def to_ipynb(notebook: Notebook, previous: str = "") -> str:
+    """The notebook as .ipynb text with stable cell ids; the conversion is jupytext's.
+
+    previous: .ipynb text whose outputs are kept for the cells that did not change.
+    """
     import jupytext
+    from jupytext.combine import combine_inputs_with_outputs
 
     document = jupytext.reads(notebook.to_text(), fmt="py:percent")
+    if previous:
+        document = combine_inputs_with_outputs(document, jupytext.reads(previous, fmt="ipynb"), fmt="py:percent")
     for cell, identity in zip(document.cells, notebook.ids(), strict=True):
         cell["id"] = identity[:64]
     return str(jupytext.writes(document, fmt="ipynb"))
