@@ -54,6 +54,7 @@ class Progress:
     stubs: Mapping[str, str] = field(default_factory=dict)  # folder -> hash of the file as scaffolded
     hints: Mapping[str, int] = field(default_factory=dict)  # "03_layers:test_unit_x" -> rungs shown
     spoiled: tuple[str, ...] = ()  # folders whose solution was shown before completion
+    failed: tuple[str, ...] = ()  # folders that did not pass in the last `tito test`
     synced: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # folder -> {"py": hash, "ipynb": hash}
 
     def with_completion(self, folder: str, completion: Completion | None) -> Progress:
@@ -82,6 +83,10 @@ class Progress:
         """The record after the solution of an incomplete module was shown."""
         return self if folder in self.spoiled else replace(self, spoiled=(*self.spoiled, folder))
 
+    def with_failed(self, folders: tuple[str, ...]) -> Progress:
+        """The record after a run of several modules."""
+        return replace(self, failed=folders)
+
     def with_sync(self, folder: str, py: str, ipynb: str) -> Progress:
         """The record after the lesson and its notebook were brought to the same state."""
         return replace(self, synced={**self.synced, folder: {"py": py, "ipynb": ipynb}})
@@ -94,6 +99,7 @@ class Progress:
             "stubs": dict(sorted(self.stubs.items())),
             "hints": dict(sorted(self.hints.items())),
             "spoiled": list(self.spoiled),
+            "failed": list(self.failed),
             "synced": {folder: dict(pair) for folder, pair in sorted(self.synced.items())},
         }
         return json.dumps(document, indent=2) + "\n"
@@ -111,6 +117,7 @@ def parse_progress(text: str, path: str) -> Progress:
             stubs=dict(data["stubs"]),
             hints={key: int(shown) for key, shown in data["hints"].items()},
             spoiled=tuple(data["spoiled"]),
+            failed=tuple(data["failed"]),
             synced={folder: dict(pair) for folder, pair in data["synced"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

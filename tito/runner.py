@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,14 @@ LOAD_LIMIT = 60.0  # seconds for importing the lesson
 GRACE = 3.0  # seconds beyond a limit after which this process ends the child itself
 CHILD = Path(__file__).with_name("pytest_child.py")
 INI = "[pytest]\npython_files = *.py\npython_functions = test_*\npython_classes =\nverbosity_assertions = 2\n"
+
+_stopping = threading.Event()
+
+
+def stop() -> None:
+    """Make every run in this process end its child and give up: for Ctrl-C while several run in threads."""
+    _stopping.set()
+
 
 Listener = Callable[[str], None]  # told the name of each test that starts
 
@@ -238,9 +247,12 @@ class _Child:
             deadline, position = time.monotonic() + LOAD_LIMIT + GRACE, 0
             while True:
                 ended = process.poll() is not None
-                for event, position in _events(place / "events", position):
+                for event, end in _events(place / "events", position):
+                    position = end
                     self._take(event, listener)
                     deadline = time.monotonic() + self.limit + GRACE
+                if _stopping.is_set():
+                    raise KeyboardInterrupt
                 if ended or time.monotonic() > deadline:
                     return process.returncode or 0, not ended
                 time.sleep(0.005)
@@ -290,7 +302,7 @@ class _Child:
 
 @contextlib.contextmanager
 def child_process(command: Sequence[str], root: Path, output: Any, jobs: int = 1) -> Iterator[subprocess.Popen[bytes]]:
-    """A child in a group of its own, with a clean pytest and the root on its path; ended, with its own children, at exit."""
+    """A child in a group of its own, with the root on its path; ended, with its own children, at exit."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
     environment |= {"PYTHONIOENCODING": "utf-8", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(root)}
     if jobs > 1:

@@ -1,9 +1,10 @@
 """A course repository or a learner's workspace: its paths, and every write to it.
 
-All changes go through `Workspace.change`: what is overwritten is kept for `tito undo`, and the files of one change appear
-together or not at all. New contents are first written beside their targets; then a journal is renamed into
-place, which is the moment the change happens; then come only renames, which the next `tito` finishes if this one is killed. A change that did not come to that moment leaves a list of
-what it had begun to write, and the next `tito` removes that.
+All changes go through `Workspace.change`: what is overwritten is kept for `tito undo`, and the files of one
+change appear together or not at all. New contents are first written beside their targets; then a journal is
+renamed into place, which is the moment the change happens; then come only renames, which the next `tito`
+finishes if this one is killed. A change that did not come to that moment leaves a list of what it had begun to
+write, and the next `tito` removes that.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ class Entry:
     at: str
     files: Mapping[str, str | None]
     after: Mapping[str, str | None]
+    undoes: int = 0  # the number of the change that this one took back
     records: Mapping[str, Any] = field(default_factory=dict)  # folder -> its completion before, or None
-    undoes: int = 0
+    done: Mapping[str, Any] = field(default_factory=dict)  # folder -> its completion after, or None
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,17 @@ class Workspace:
             changed = {path: data for path, data in files.items() if _read(self.root / path) != data}
             writes: dict[str, bytes | None] = dict(changed)
             records: dict[str, Any] = {}
+            done: dict[str, Any] = {}
             if update is not None:
                 before = self._stored_progress()
                 after = update(before)
                 records = {folder: before.record(folder) for folder in modules}
+                done = {folder: after.record(folder) for folder in modules}
                 if after != before:
                     writes[self._progress_name] = after.to_text().encode()
             try:
                 if changed or records:
-                    entry = self._entry(command, changed, records, undoes)
+                    entry = self._entry(command, changed, undoes, records, done)
                     text = json.dumps(entry.__dict__, indent=2) + "\n"
                     writes[f"{STATE}/history/{entry.number:06d}.json"] = text.encode()
                 if writes:
@@ -134,11 +138,13 @@ class Workspace:
         """Update the progress record alone, as something that needs no undoing."""
         self.change("", {}, update=update)
 
-    def _entry(self, command: str, files: Mapping[str, bytes | None], records: Mapping[str, Any], undoes: int) -> Entry:
+    def _entry(
+        self, command: str, files: Mapping[str, bytes | None], undoes: int, *records: Mapping[str, Any]
+    ) -> Entry:
         before = {path: self._keep(_read(self.root / path)) for path in files}
         after = {path: None if data is None else _hash(data) for path, data in files.items()}
         number = max((entry.number for entry in self.history()), default=0) + 1
-        return Entry(number, command, now(), before, after, records, undoes)
+        return Entry(number, command, now(), before, after, undoes, *records)
 
     def _keep(self, data: bytes | None) -> str | None:
         if data is None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,9 +17,10 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 import typer
 
 from tito.errors import EnvironmentFault, Exit, TitoError, UsageError
-from tito.render.blocks import Block, to_ascii
+from tito.render.blocks import Block, Next, Text, to_ascii
 
 if TYPE_CHECKING:
+    from tito.config import Setting
     from tito.course import Course, Module
     from tito.workspace import Workspace
 
@@ -48,7 +50,7 @@ class Session:
 
     json: bool = False
     plain: bool = False
-    color: Color = Color.AUTO
+    color: Color | None = None
 
     @functools.cached_property
     def workspace(self) -> Workspace:
@@ -66,6 +68,17 @@ class Session:
         """The module of this release that a learner's word means."""
         return self.course.resolve_released(name)
 
+    @functools.cached_property
+    def settings(self) -> dict[str, Setting]:
+        """The settings that hold here; outside a workspace, those of the environment."""
+        from tito.config import load_settings
+
+        try:
+            root = self.workspace.root
+        except TitoError:
+            root = None
+        return load_settings(root)
+
     def show(self, facts: F, view: Callable[[F], Iterable[Block]]) -> None:
         """Print the answer on stdout: one JSON document, or the view's blocks."""
         if self.json:
@@ -73,10 +86,48 @@ class Session:
         else:
             self.draw(view(facts), sys.stdout)
 
+    def say(self, text: str, next_command: str = "") -> None:
+        """Print a short answer: a line, and the command to run next."""
+        if self.json:
+            print_json({"schema": "tito.message/1", "message": text, "next": next_command})
+        else:
+            self.draw([Text(text), *([Next(next_command)] if next_command else [])], sys.stdout)
+
+    def confirm(self, question: str, yes: bool) -> None:
+        """Ask before something is overwritten; UsageError when there is nobody to ask and no --yes."""
+        if yes:
+            return
+        if self.json or not sys.stdin.isatty():
+            raise UsageError(question, "say --yes to go ahead without being asked")
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise typer.Abort
+
+    @contextlib.contextmanager
+    def working(self, total: int = 0) -> Iterator[Callable[[str, bool], None]]:
+        """Show on stderr what is going on: a bar on a terminal, otherwise a line for each finished step.
+
+        Yields a function of (what, finished).
+        """
+        if self.json or not sys.stderr.isatty():
+            lines = total and not self.json
+            yield lambda what, finished: self.note(what) if lines and finished else None
+            return
+        from tito.render.progress import live
+
+        with live(sys.stderr, self._color, total) as tell:
+            yield tell
+
+    @property
+    def _color(self) -> str:
+        return self.color.value if self.color is not None else self.settings["color"].value
+
     def draw(self, blocks: Iterable[Block], stream: IO[str]) -> None:
         """Print blocks on a stream as this session wants them."""
         listed = list(blocks)
-        if not self.plain and self._pretty(listed, stream):
+        plain_wanted = self.plain or self.settings["plain"].value == "true"
+        if not plain_wanted and self._pretty(listed, stream):
             return
         from tito.render import plain
 
@@ -86,7 +137,7 @@ class Session:
     def _pretty(self, blocks: Sequence[Block], stream: IO[str]) -> bool:
         from tito.render import pretty
 
-        target = pretty.console(stream, self.color)
+        target = pretty.console(stream, self._color, not _unicode(stream))
         if pretty.minimum_width(blocks) > target.width:
             return False
         pretty.draw(target, blocks)
@@ -129,8 +180,8 @@ def print_json(document: dict[str, Any]) -> None:
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 PlainOption = Annotated[bool, typer.Option("--plain", help="Plain lines: no tables, colours or symbols.")]
-ColorOption = Annotated[Color, typer.Option("--color", help="When to use colour.", metavar="auto|always|never")]
-_SHARED = {"json": (JsonOption, False), "plain": (PlainOption, False), "color": (ColorOption, Color.AUTO)}
+ColorOption = Annotated[Color | None, typer.Option("--color", help="When to use colour.", metavar="auto|always|never")]
+_SHARED = {"json": (JsonOption, False), "plain": (PlainOption, False), "color": (ColorOption, None)}
 
 current = Session()  # of the command that runs, for an error raised before or inside it
 
@@ -154,7 +205,7 @@ def command(
         ]
         kept = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in list(own.parameters.values())[1:]]
         parameters = [*kept, *shared]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__signature__ = inspect.Signature(parameters)
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         del run.__wrapped__  # type: ignore[attr-defined]
         app.command(name, **settings)(run)

@@ -75,6 +75,14 @@ def complete(workspace: Workspace, module: Module, listener: Listener | None = N
     return Completed(module.folder, record, next_after(workspace, module))
 
 
+def why(workspace: Workspace, module: Module) -> Completed:
+    """The record that a module's completion rests on; LearnerError when there is none."""
+    record = workspace.progress().completions.get(module.folder)
+    if record is None:
+        raise LearnerError(f"{module.folder} was not completed here.", f"tito module test {module.folder}")
+    return Completed(module.folder, record, next_after(workspace, module))
+
+
 def _prove(workspace: Workspace, module: Module, report: TestReport, kind: str) -> tuple[str, Completion]:
     """The package file and the record that a passing report and a passing package earn."""
     if report.verdict is not Verdict.PASSED:

@@ -54,7 +54,7 @@ class Exported(Facts):
 
 
 def candidate(workspace: Workspace, module: Module) -> str:
-    """The package file that the lesson gives now; LearnerError when it exports to another place than the manifest says."""
+    """The package file that the lesson gives now; LearnerError when it names another file than the manifest."""
     text = read_lesson(workspace.lesson(module))
     notebook = parse(text, workspace.lesson(module).name)
     wanted = module.exports.partition(".")[2]

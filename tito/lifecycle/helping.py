@@ -121,7 +121,7 @@ def solution(workspace: Workspace, module: Module, spoil: bool = False) -> Solut
             if not spoil:
                 raise LearnerError(
                     f"{module.folder} is not complete, so its solution stays closed.",
-                    f"tito module hint {module.folder}; or, and it is recorded: tito module solution {module.folder} --spoil",
+                    f"tito module hint {module.folder}; or add --spoil, which is recorded",
                 )
             workspace.remember(lambda progress: progress.with_spoiled(module.folder))
     path = workspace.lesson(module)

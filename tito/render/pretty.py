@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import IO
+from typing import IO, Any
 
 from rich.box import ASCII2, SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
-from tito.render.blocks import Block, Field, Mark, Next, Table, Text, Verbatim, drawn_field
+from tito.render.blocks import Block, Field, Mark, Next, Table, Text, Verbatim, drawn_field, to_ascii
 
 _COLOURS = {
     "ok": "green",
@@ -23,14 +23,30 @@ _COLOURS = {
 }
 
 
-def console(stream: IO[str], color: str) -> Console:
+def console(stream: IO[str], color: str, ascii_only: bool = False) -> Console:
     """A console on a stream: colour always, never, or when it is a terminal that wants it."""
     options: dict[str, dict[str, bool | None]] = {
         "always": {"force_terminal": True, "no_color": False},
         "never": {"no_color": True, "force_terminal": None},
         "auto": {"force_terminal": None, "no_color": None},
     }
-    return Console(file=stream, highlight=False, soft_wrap=False, emoji=False, markup=False, **options[color])  # type: ignore[arg-type]
+    target = stream if not ascii_only else _Ascii(stream)
+    return Console(file=target, highlight=False, soft_wrap=False, emoji=False, markup=False, **options[color])  # type: ignore[arg-type]
+
+
+class _Ascii:
+    """A stream that carries nothing but ASCII, and says so."""
+
+    encoding = "ascii"
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(to_ascii(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def draw(target: Console, blocks: Iterable[Block]) -> None:

@@ -1,0 +1,26 @@
+"""Build hook: a wheel carries the course (manifest, lessons, the package's hand-written files) inside tito/_course.
+
+An editable install does not: it reads the checkout itself, so that nothing can go stale.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class CourseInWheel(BuildHookInterface):  # type: ignore[type-arg]
+    """Adds the course's files to a standard wheel."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Map each file of the course to its place in the wheel."""
+        if version != "standard":
+            return
+        root = Path(self.root)
+        names = [root / "course.toml", *(root / "modules").rglob("*"), *(root / "tinytorch").rglob("*.py")]
+        for path in names:
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix in (".toml", ".py"):
+                name = path.relative_to(root).as_posix()
+                build_data["force_include"][str(path)] = f"tito/_course/{name}"
