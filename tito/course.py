@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +166,8 @@ def _check_order(course: Course, path: Path) -> None:
 
 
 def course_home() -> Path:
-    """Where the installed tool keeps its course: inside the wheel, or the checkout it runs from."""
+    """Where the course is: $TITO_COURSE if set, else inside the installed wheel, or the checkout tito runs from."""
+    if named := os.environ.get("TITO_COURSE"):
+        return Path(named)
     inside = Path(__file__).parent / "_course"
     return inside if inside.is_dir() else Path(__file__).parent.parent

@@ -205,9 +205,9 @@ def command(
         ]
         kept = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in list(own.parameters.values())[1:]]
         parameters = [*kept, *shared]
-        run.__signature__ = inspect.Signature(parameters)
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
-        del run.__wrapped__  # type: ignore[attr-defined]
+        del run.__wrapped__
         app.command(name, **settings)(run)
         return function
 

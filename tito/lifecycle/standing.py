@@ -76,7 +76,7 @@ def _state(workspace: Workspace, module: Module, progress: Progress, done: Compl
         source = digest(read_lesson(workspace.lesson(module)))
     except LearnerError as error:
         missing = not workspace.lesson(module).exists()
-        return (State.MISSING if missing else State.STARTED), error.message
+        return (State.MISSING, "") if missing else (State.STARTED, error.message)
     if done is not None:
         changed = _changed(workspace, module, done, source)
         return (State.STALE, changed) if changed else (State(done.kind), "")
