@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from tito import __version__
-from tito.cli import module, project
+from tito.cli import dev, module, project
 from tito.cli.boundary import new_app
 
 app = new_app(
@@ -29,3 +29,4 @@ def root(version: bool = typer.Option(False, "--version", "-V", help="Print the 
 
 app.add_typer(project.app)
 app.add_typer(module.app, name="module")
+app.add_typer(dev.app, name="dev")

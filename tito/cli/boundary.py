@@ -65,7 +65,10 @@ class Session:
         return self.workspace.course
 
     def module(self, name: str) -> Module:
-        """The module of this release that a learner's word means."""
+        """The module that a learner's word means: one of this release or, for its author, one that has a lesson."""
+        module = self.course.resolve(name)
+        if self.workspace.is_course and self.workspace.lesson(module).exists():
+            return module
         return self.course.resolve_released(name)
 
     @functools.cached_property

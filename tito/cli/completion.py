@@ -1,7 +1,7 @@
 """Shell completion, answered from a table so that nothing heavy is imported while somebody waits at a prompt.
 
-`completion_table.json` is made from the commands by `python -m tito.cli.describe`; a test checks that it is current. The
-protocol is that of typer's own completion scripts.
+`completion_table.json` is made from the commands by `python -m tito.cli.describe`; a test checks that it is
+current. The protocol is that of typer's own completion scripts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-# "words" of a command line -> what may follow. Kept as data: {"commands": {...}, "options": [...], "argument": "module"}
+# A command is {"commands": {name: command}, "options": [...], "argument": "module" where it takes one}.
 TABLE = os.path.join(os.path.dirname(__file__), "completion_table.json")  # noqa: PTH118, PTH120 (pathlib costs 5 ms)
 
 

@@ -1,4 +1,4 @@
-"""What is generated from the commands: the completion table and docs/cli.md. `python -m tito.cli.describe` writes both."""
+"""Files made from the commands: the completion table and docs/cli.md. `python -m tito.cli.describe` writes both."""
 
 from __future__ import annotations
 
