@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
 from typing import NamedTuple
 
 # Package file -> the module of the course that builds it. A test holds this against course.toml.
@@ -97,7 +98,7 @@ def _fetch(asked: str, place: Place) -> object:
                 f"{asked} is built in {place.builder}, which is not built yet. next: tito module test {place.builder}",
                 name=full,
             )
-        module = importlib.import_module(full)
+        module = _import(full)
     if not place.name:
         return module
     try:
@@ -108,6 +109,13 @@ def _fetch(asked: str, place: Place) -> object:
             f"next: tito module complete {place.builder}",
             name=full,
         ) from None
+
+
+def _import(full: str) -> ModuleType:
+    try:
+        return importlib.import_module(full)
+    except AttributeError as error:  # `from door import name` would make "cannot import name" of it
+        raise ImportError(f"{full} cannot be imported: AttributeError: {error}", name=full) from error
 
 
 def _suggestion(name: str, offered: Iterable[str]) -> str:

@@ -33,6 +33,8 @@ def become(found: Path) -> None:
         raise ImportError(f"{found} cannot be loaded", name=PACKAGE)
     for name in [name for name in sys.modules if name.startswith(f"{PACKAGE}.")]:
         del sys.modules[name]  # this file: the other package has its own
+    for name in [name for name in vars(module) if not name.startswith("__")]:
+        delattr(module, name)
     module.__spec__, module.__loader__ = spec, spec.loader
     module.__file__, module.__path__ = str(found), [str(found.parent)]
     module.__cached__ = spec.cached
