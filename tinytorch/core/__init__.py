@@ -1,0 +1,1 @@
+"""The parts that modules 01 to 14 build."""
