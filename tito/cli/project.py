@@ -44,9 +44,9 @@ def status(session: Session) -> None:
     tito status --json
     """
     from tito.lifecycle import standing
-    from tito.render import views
+    from tito.render import standing_views
 
-    session.show(standing.status(session.workspace), views.status)
+    session.show(standing.status(session.workspace), standing_views.status)
 
 
 @command(app)

@@ -15,11 +15,12 @@ from tito.course import Module
 from tito.errors import Exit, IntegrityError, LearnerError
 from tito.export import digest, edited_by_hand, export
 from tito.facts import Facts
+from tito.graded import GradedTest, course_notebook, graded_tests
 from tito.lifecycle.standing import require_needs
 from tito.lifecycle.sync import synchronise
 from tito.notebook import Cell, Notebook, parse
 from tito.report import CaseResult, Outcome, TestReport, Verdict
-from tito.runner import GradedTest, course_notebook, graded_tests, run_file
+from tito.runner import run_file
 from tito.workspace import Workspace, read_lesson
 
 
