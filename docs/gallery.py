@@ -1,4 +1,4 @@
-"""Run the main commands and put their real output into the README. `python docs/gallery.py` writes, `--check` compares."""
+"""Run the main commands and put their real output into the README; with --check, only compare."""
 
 from __future__ import annotations
 
