@@ -188,7 +188,7 @@ def completion(
     eval "$(tito completion zsh)"                                 (in ~/.zshrc)
     tito completion fish > ~/.config/fish/completions/tito.fish
     """
-    from typer.completion import get_completion_script
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     if shell not in ("bash", "zsh", "fish", "powershell", "pwsh"):
         raise UsageError(f"There is no completion for {shell!r}.", "tito completion bash, zsh, fish or powershell")
