@@ -849,7 +849,8 @@ class Sequential(Module):
         return [*_held(self.layers), *others]
 
     def _children(self) -> list[tuple[str, object]]:
-        return _held(self.layers)  # also those that are no modules
+        others = [pair for pair in super()._children() if pair[1] not in self.layers]
+        return [*_held(self.layers), *others]  # also layers that are no modules
 
 
 # %% nbgrader={"grade": true, "grade_id": "test-sequential", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
