@@ -222,6 +222,7 @@ def test_settings_are_shown_and_passed_on():
     ]
     x = Tensor([[-1.0, 2.0], [0.5, -3.0]])
     assert LeakyReLU(0.3)(x).tolist() == leaky_relu(x, 0.3).tolist()
+    assert GELU("tanh")(x).tolist() == gelu(x, "tanh").tolist() != GELU()(x).tolist()
     assert Softmax(0).forward(x).tolist() == softmax(x, axis=0).tolist()
 
 
