@@ -815,13 +815,13 @@ if __name__ == "__main__":
     analyze_time_per_number()
 
 # %% [markdown]
-# Where a tanh is no slower than ReLU, look at the instructions: NumPy computes tanh for 16 float32 numbers at a time
-# if the processor can, but compares an array with a single number one element after the other. What counts is how the
-# work is done, not how hard it looks.
+# On some machines tanh takes less time than ReLU. NumPy computes it for up to 16 float32 numbers at a time where the
+# processor can, and compares an array with a single number less well: against an array of zeros the same comparison
+# took a third of the time where this was written. What counts is how the work is done, not how hard it looks.
 #
 # ## What it costs: memory
 #
-# Here is the tanh form of GELU once more, put together from the ops of module 01. Counted on a million float32
+# Here is the tanh form of GELU once more, put together from tanh and the ops of module 01. Counted on a million float32
 # numbers, 4 MB: how many MB do its ops read and write, and how many MB of results are kept until the gradients are
 # computed? read and written, write your guess: ___ kept, write your guess: ___
 

@@ -245,3 +245,12 @@ def test_numbers_in_the_lesson():
     assert f"{0.25**10:.2g}" == "9.5e-07" and round(exact_sigmoid(5) * (1 - exact_sigmoid(5)), 4) == 0.0066
     assert round(math.log(np.finfo(np.float32).max), 2) == 88.72 and round(math.log(np.finfo(float).max), 2) == 709.78
     assert round(math.log(65_504), 2) == 11.09
+
+
+def test_the_composed_gelu_of_the_lesson_keeps_nine_results():
+    """The third reflection counts nine results of 524,288 bytes each: 4,718,592."""
+    x = Tensor(np.zeros((32, 4096)), requires_grad=True)
+    kept = []
+    with observe_ops(lambda op, inputs, params, result: kept.append(result.numpy().nbytes)):
+        0.5 * x * (1 + tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x * x * x)))
+    assert (len(kept), sum(kept)) == (9, 4_718_592)
