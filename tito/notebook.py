@@ -5,10 +5,12 @@ The only place that knows jupytext, which is imported when a notebook is convert
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -260,10 +262,20 @@ def _cell_problems(cell: Cell) -> Iterator[str]:
 def source_problems(cell: Cell) -> SyntaxError | None:
     """The syntax error of a code cell, if it has one."""
     try:
-        compile(cell.source, "<cell>", "exec")
+        quietly_parsed(cell.source)
     except SyntaxError as error:
         return error
     return None
+
+
+def quietly_parsed(source: str) -> ast.Module:
+    """The syntax tree of some code, without Python's warnings about it; SyntaxError also for what only the parser refuses."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(source)
+        except (ValueError, RecursionError, MemoryError) as error:  # a null byte, or expressions nested too deeply
+            raise SyntaxError(str(error) or "nested too deeply", ("lesson", 1, 1, "")) from None
 
 
 def to_ipynb(notebook: Notebook, previous: str = "") -> str:

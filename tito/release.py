@@ -98,3 +98,11 @@ def without_region(source: str, begin: str, end: str, stub: tuple[str, ...] = ()
 def unhidden(cell: Cell) -> str:
     """The source of a test cell as learners have it, without its hidden tests."""
     return without_region(cell.source, *_REGIONS[1][:2])
+
+
+_SIGN = re.compile(r"\s*#+\s*(?:BEGIN|END) SOLUTION\s*")
+
+
+def unmarked(source: str) -> str:
+    """The source of a solution cell without the lines that mark the solution."""
+    return "\n".join(line for line in source.split("\n") if not _SIGN.fullmatch(line))
