@@ -46,8 +46,11 @@ def test_a_learner_goes_from_stub_to_package_with_the_wheel_alone(installed: Pat
     early = run(installed, root, "tito", "module", "test", "03_layers")
     assert early.returncode == 1
     assert "01_tensor" in early.stderr and "02_activations" in early.stderr
-    released = [m for m in json.loads(run(installed, root, "tito", "status", "--json").stdout)["modules"]
-                if m["state"] != "not in this release"]
+    released = [
+        m
+        for m in json.loads(run(installed, root, "tito", "status", "--json").stdout)["modules"]
+        if m["state"] != "not in this release"
+    ]
     assert len(released) >= 3
     for row in released:
         folder, name = row["module"], row["module"].partition("_")[2]

@@ -176,6 +176,25 @@ def doctor(
     raise typer.Exit(facts.exit_code)
 
 
+@command(app)
+def completion(
+    session: Session,
+    shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh, fish or powershell")],
+) -> None:
+    """Print the script that makes your shell complete tito's commands and module names.
+
+    \b
+    eval "$(tito completion bash)"                                (in ~/.bashrc)
+    eval "$(tito completion zsh)"                                 (in ~/.zshrc)
+    tito completion fish > ~/.config/fish/completions/tito.fish
+    """
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+    if shell not in ("bash", "zsh", "fish", "powershell", "pwsh"):
+        raise UsageError(f"There is no completion for {shell!r}.", "tito completion bash, zsh, fish or powershell")
+    session.say(get_completion_script(prog_name="tito", complete_var="_TITO_COMPLETE", shell=shell))
+
+
 config_app = typer.Typer(help="Settings and where they come from.", rich_markup_mode=None, no_args_is_help=True)
 app.add_typer(config_app, name="config")
 

@@ -176,4 +176,5 @@ def _import_lines(notebook: Notebook) -> list[str]:
     import ast
 
     statements = quietly_parsed(notebook.to_text().removeprefix("\ufeff")).body
-    return [ast.unparse(node) for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
+    lines = [ast.unparse(node) for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
+    return sorted(lines, key=lambda line: not line.startswith("from __future__"))

@@ -9,7 +9,7 @@ from tito.lifecycle.exporting import Exported, ExportState
 from tito.lifecycle.helping import Difference, Hint, Points, Solution
 from tito.lifecycle.setup import Initialised
 from tito.lifecycle.undoing import Past, Undone
-from tito.render.blocks import Block, Field, Mark, Next, Table, Text, Verbatim
+from tito.render.blocks import Beside, Block, Field, Mark, Next, Table, Text, Verbatim
 from tito.report import CaseResult, Outcome, TestReport, Verdict
 
 _OUTCOME_KINDS = {Outcome.PASSED: "ok", Outcome.SKIPPED: "warn", Outcome.NOT_RUN: "wait"}
@@ -127,12 +127,9 @@ def hint(facts: Hint) -> Iterator[Block]:
 
 
 def solution(facts: Solution) -> Iterator[Block]:
-    """The learner's cells and the reference's, one below the other."""
+    """The learner's cells beside the reference's."""
     for name, mine, theirs in facts.cells:
-        yield Text(f"{name}: yours", "head")
-        yield Verbatim(mine + "\n")
-        yield Text(f"{name}: the reference", "head")
-        yield Verbatim(theirs + "\n")
+        yield Beside((f"{name}: yours", f"{name}: the reference"), (mine, theirs))
 
 
 def difference(facts: Difference) -> Iterator[Block]:
