@@ -269,7 +269,7 @@ def source_problems(cell: Cell) -> SyntaxError | None:
 
 
 def quietly_parsed(source: str) -> ast.Module:
-    """The syntax tree of some code, without Python's warnings about it; SyntaxError also for what only the parser refuses."""
+    """The syntax tree of some code, without warnings; SyntaxError also for what the parser alone refuses."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

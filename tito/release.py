@@ -74,9 +74,7 @@ def _released(cell: Cell) -> Cell:
 def _without_solution(cell: Cell) -> Cell:
     stub = CODE_STUB if cell.kind == "code" else (TEXT_STUB,)
     begin, end, _ = _REGIONS[0]
-    return cell.with_source(
-        without_region(cell.source, begin, end, stub) if begin in cell.source else "\n".join(stub)
-    )
+    return cell.with_source(without_region(cell.source, begin, end, stub) if begin in cell.source else "\n".join(stub))
 
 
 def without_region(source: str, begin: str, end: str, stub: tuple[str, ...] = ()) -> str:

@@ -24,7 +24,22 @@ from tito.notebook import (
 HEADER = (MINI / "modules/01_alpha/alpha_dev.py").read_text(encoding="utf-8").partition("# %%")[0]
 LESSONS = sorted((MINI / "modules").glob("*/*_dev.py"))
 pieces = st.sampled_from(
-    ["# %%", "# %% [markdown]", "# %% title", "#%%", "# text", "#", "", "x = 1", '"""', "\x0c", "\ufeff", "é→𝄞", " ", "\t"]
+    [
+        "# %%",
+        "# %% [markdown]",
+        "# %% title",
+        "#%%",
+        "# text",
+        "#",
+        "",
+        "x = 1",
+        '"""',
+        "\x0c",
+        "\ufeff",
+        "é→𝄞",
+        " ",
+        "\t",
+    ]
     + ["# %% [raw]", '# %% tags=["a b"]', "#| export", "def f(x):", "    return x", "\x1c", "\x85", "\u2028"]
 )
 ends = st.sampled_from(["\n", "\r\n", "\r", ""])
@@ -50,7 +65,9 @@ def test_any_text_comes_back_or_is_refused(text: str) -> None:
         assert "line" in refused.message
 
 
-@pytest.mark.parametrize("text", ["", "\n", "x = 1", "# %%", "# %%\n", "# %%\r\nx\r\n", "\ufeff# %%\nx\n", "# %%\n\n# %%\n"])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "x = 1", "# %%", "# %%\n", "# %%\r\nx\r\n", "\ufeff# %%\nx\n", "# %%\n\n# %%\n"]
+)
 def test_small_texts_come_back(text: str) -> None:
     """Catches an empty file or an empty cell that gains or loses a line."""
     assert parse(text).to_text() == text
@@ -148,7 +165,9 @@ def test_a_broken_notebook_before_does_not_matter() -> None:
     assert json.loads(to_ipynb(parse(HEADER + "# %%\nx = 1\n"), "{"))["cells"][0]["source"] == ["x = 1"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"cells": 1}', '{"cells": [{}]}', '{"cells": [1]}', "null", "[" * 10**5])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"cells": 1}', '{"cells": [{}]}', '{"cells": [1]}', "null", "[" * 10**5]
+)
 def test_a_broken_notebook_is_refused(text: str) -> None:
     """Catches a traceback for a half-written .ipynb."""
     with pytest.raises(MalformedNotebook, match=r"n\.ipynb is not a valid notebook"):

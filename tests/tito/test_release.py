@@ -36,16 +36,17 @@ SOLUTION = meta()
 TEST = meta(grade=True, locked=True, points=1, solution=False)
 MANUAL = meta(grade=True, points=2)
 ODD = {
-    "two regions": f"# %% {SOLUTION}\ndef f():\n    ### BEGIN SOLUTION\n    x = 1\n    ### END SOLUTION\n\n    def g():\n"
+    "two regions": f"# %% {SOLUTION}\ndef f():\n    ### BEGIN SOLUTION\n    x = 1\n    ### END SOLUTION\n"
+    "    def g():\n"
     "        ### BEGIN SOLUTION\n        return 2\n        ### END SOLUTION\n    return g\n",
     "no region": f"# %% {SOLUTION}\n#| export\nx = 1\n",
     "other comment signs": f"# %% {SOLUTION}\ndef f():\n    # BEGIN SOLUTION\n    return 1\n    # END SOLUTION\n",
     "empty region": f"# %% {SOLUTION}\ndef f():\n    ### BEGIN SOLUTION\n    ### END SOLUTION\n",
     "tabs": f"# %% {SOLUTION}\ndef f():\n\t### BEGIN SOLUTION\n\treturn 1\n\t### END SOLUTION\n",
-    "hidden": f"# %% {TEST}\ndef test_f():\n    assert True\n    ## BEGIN HIDDEN TESTS\n    assert 1\n    ## END HIDDEN TESTS\n",
+    "hidden": f"# %% {TEST}\ndef f():\n    assert True\n    ## BEGIN HIDDEN TESTS\n    assert 1\n    ## END HIDDEN TESTS\n",
     "all hidden": f"# %% {TEST}\n### BEGIN HIDDEN TESTS\nassert 1\n### END HIDDEN TESTS\n",
     "answer": f"# %% [markdown] {MANUAL}\n# Because.\n#\n# And so on.\n",
-    "answer with a region": f"# %% [markdown] {MANUAL}\n# Say why.\n#\n# ### BEGIN SOLUTION\n# Because.\n# ### END SOLUTION\n",
+    "answer with a region": f"# %% [markdown] {MANUAL}\n# Why?\n#\n# ### BEGIN SOLUTION\n# Because.\n# ### END SOLUTION\n",
     "code answered by hand": f"# %% {MANUAL}\nx = 1\n",
     "read-only prose": f"# %% [markdown] {meta(locked=True, solution=False)}\n# Do not change.\n",
     "read-only code": f"# %% {meta(locked=True, solution=False)}\nimport os\n",
