@@ -91,7 +91,7 @@ def was_reset(learner: Learner) -> None:
     assert learner.tito("module", "reset", "1", "--yes").code == 0
 
 
-def tests_edited(learner: Learner) -> None:
+def edited_tests(learner: Learner) -> None:
     noted(learner)
     learner.edit("1", "assert double(2) == 4", "assert True")
     assert learner.tito("module", "sync", "1").code == 0
@@ -112,7 +112,7 @@ COMMANDS: dict[str, tuple[Callable[[Learner], None], Sequence[str]]] = {
     "complete": (solved, ["module", "complete", "1"]),
     "complete again": (edited_after, ["module", "complete", "1"]),
     "reset": (noted, ["module", "reset", "1", "--yes"]),
-    "reset the tests": (tests_edited, ["module", "reset", "1", "--tests"]),
+    "reset the tests": (edited_tests, ["module", "reset", "1", "--tests"]),
     "undo a reset": (was_reset, ["undo"]),
     "undo a completion": (completed, ["undo"]),
     "export": (edited_after, ["export", "1"]),
