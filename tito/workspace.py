@@ -340,7 +340,8 @@ def read_lesson(path: Path) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise LearnerError(f"{path.name} is missing ({path}).", "tito undo, or: tito module scaffold") from None
+        way = f"tito module scaffold {path.parent.name}, or: " if path.name.endswith("_dev.py") else ""
+        raise LearnerError(f"{path.name} is missing ({path}).", f"{way}tito undo") from None
     except OSError as error:
         raise EnvironmentFault(f"{path} cannot be read: {error.strerror}.", "check its permissions") from None
     try:
