@@ -110,7 +110,11 @@ def _first_failing(report: TestReport, ladder: Mapping[str, list[str]]) -> str:
         return ""
     if report.message and first.outcome == "not run":
         raise LearnerError(f"{report.verdict}: {report.message}", report.hint or f"tito module test {report.module}")
-    return first.name if first.name in ladder else ""
+    if first.name not in ladder:
+        raise UsageError(
+            f"There are no hints for {first.name}, which does not pass.", f"tito module test {report.module}"
+        )
+    return first.name
 
 
 def solution(workspace: Workspace, module: Module, spoil: bool = False) -> Solution:
