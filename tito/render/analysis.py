@@ -161,6 +161,9 @@ def params(report: Report) -> Iterator[Block]:
         f"{at_least}{grouped(cost.params)} parameters, {stored} ({both(cost.param_bytes, report.shown.units)})"
         + (f", and {grouped(cost.buffers)} buffers" if cost.buffers else "")
     )
+    sizes = [(dtype, bits * cost.params / 8) for dtype, bits in (("fp32", 32), ("fp16", 16), ("int8", 8))]
+    rows = [(dtype, f"{size / 10**6:,.3f}", f"{size / 2**20:,.3f}") for dtype, size in sizes]
+    yield Table(["stored as", "MB", "MiB"], rows, "", frozenset({1, 2}))
     yield from ending(report, (convention.COUNTING[0], convention.PARAMETERS, convention.UNITS))
 
 

@@ -338,7 +338,6 @@ def test_the_commands_of_the_document_run(tito: Any) -> None:
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_drawings_in_files(tito: Any, tmp_path: Path, ending: str) -> None:
     """Catches a drawing that is empty or fails."""
-    pytest.importorskip("matplotlib")
     for number, words in enumerate(
         [
             ("params", "@vgg16"),
