@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -32,6 +33,14 @@ class Preset:
     rounded: str = ""
     seq: int | None = None
     top1: float | None = None
+
+    @property
+    def cited(self) -> str:
+        """The source in one word or two: its arXiv number, or first author and year."""
+        number = re.search(r"arXiv:[0-9.]+[0-9]", self.source)
+        year = re.search(r"[12][0-9]{3}", self.source)
+        first = re.match(r"\w+", self.source)
+        return number[0] if number else f"{first[0] if first else ''} {year[0] if year else self.year}"
 
     @property
     def spec(self) -> str:

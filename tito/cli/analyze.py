@@ -180,7 +180,7 @@ def conv(
     size: SizeOption = "",
     stride: StrideOption = "1",
     padding: PaddingOption = "0",
-    groups: GroupsOption = 1,
+    groups: GroupsOption = None,
     dilation: DilationOption = "1",
     bias: BiasOption = True,
 ) -> None:
@@ -198,7 +198,7 @@ def conv(
         image = shapes.parse(size)
         given = models.Given((numbers[0], image[0], image[-1]))
         written = convolution.written(
-            numbers, stride=stride, padding=padding, groups=groups, dilation=dilation, bias=bias
+            numbers, stride=stride, padding=padding, groups=groups or 1, dilation=dilation, bias=bias
         )
     session.show(convolution.analyze(written, ask.options, given, ask.shown), view)
 
@@ -217,10 +217,10 @@ def transformer(
     session: Session,
     ask: Ask,
     model: ModelArg = None,
-    layers: LayersOption = 12,
-    dim: DimOption = 768,
-    heads: HeadsOption = 12,
-    vocab: VocabOption = 50257,
+    layers: LayersOption = None,
+    dim: DimOption = None,
+    heads: HeadsOption = None,
+    vocab: VocabOption = None,
     hidden: HiddenOption = None,
     kv_heads: KvOption = None,
     tied: TiedOption = True,
@@ -234,7 +234,14 @@ def transformer(
     else:
         seq = ask.seq or 1024
         written = transformers.written(
-            layers=layers, dim=dim, heads=heads, vocab=vocab, positions=seq, hidden=hidden, kv=kv_heads, tied=tied
+            layers=layers or 12,
+            dim=dim or 768,
+            heads=heads or 12,
+            vocab=vocab or 50257,
+            positions=seq,
+            hidden=hidden,
+            kv=kv_heads,
+            tied=tied,
         )
         cost = counted(session, [written], ask.with_seq(seq))
     session.show(transformers.analyze(cost, ask.shown), view)
@@ -318,7 +325,7 @@ def roofline(session: Session, ask: Ask, model: ModelArg = None) -> None:
     ],
     "Measure an object of yours, layer by layer, beside what is predicted for it.",
 )
-def profile(session: Session, ask: Ask, model: ModelArg = None, repeats: RepeatsOption = 20) -> None:
+def profile(session: Session, ask: Ask, model: ModelArg = None, repeats: RepeatsOption = None) -> None:
     """Measure an object."""
     from tito.analysis import live, models
     from tito.analysis.measure import this_machine
@@ -336,7 +343,7 @@ def profile(session: Session, ask: Ask, model: ModelArg = None, repeats: Repeats
         ask.options,
         ask.given,
         ask.hardware or this_machine(),
-        repeats=repeats,
+        repeats=repeats or 20,
         shown=ask.shown,
     )
     show(session, found, view, ask)
@@ -353,15 +360,15 @@ def profile(session: Session, ask: Ask, model: ModelArg = None, repeats: Repeats
     ],
     "A quiz: a column is hidden, you type its numbers, and a wrong one is named by its slip.",
 )
-def check(session: Session, ask: Ask, model: ModelArg = None, column: ColumnOption = ColumnName.PARAMS) -> None:
+def check(session: Session, ask: Ask, model: ModelArg = None, column: ColumnOption = None) -> None:
     """Ask for numbers."""
     from tito.analysis import quiz
     from tito.cli.quiz import ask_all
     from tito.render import analysis_answers as answers
 
-    cost = counted(session, model, ask)
-    asked = quiz.questions(cost, str(column))
-    score = quiz.Score(cost.model.name, str(column), asked, tuple(ask_all(session, cost, str(column), asked)))
+    cost, hidden = counted(session, model, ask), str(column or ColumnName.PARAMS)
+    asked = quiz.questions(cost, hidden)
+    score = quiz.Score(cost.model.name, hidden, asked, tuple(ask_all(session, cost, hidden, asked)))
     session.show(score, answers.score)
     if not score.verdicts:
         raise typer.Exit(Exit.NOTHING_RAN)

@@ -51,21 +51,22 @@ class UnitsName(StrEnum):
     BOTH = "both"
 
 
+#: Each option and its default, which is nothing where one is chosen later: typer need not check what was not given.
 _OPTIONS: dict[str, tuple[Any, Any]] = {
     "input": (Annotated[str, typer.Option("--input", metavar="SHAPE", help="Input without the batch: 3x32x32.")], ""),
     "seq": (Annotated[int | None, typer.Option("--seq", min=1, metavar="T", help="Tokens in a sequence.")], None),
-    "batch": (Annotated[int, typer.Option("--batch", min=1, metavar="N", help="Examples in a step.")], 1),
+    "batch": (Annotated[int | None, typer.Option("--batch", min=1, metavar="N", help="Examples in a step; 1.")], None),
     "activation": (
         Annotated[str, typer.Option("--activation", metavar="NAME", help="Put this between sizes, such as relu.")],
         "",
     ),
-    "dtype": (Annotated[DtypeName, typer.Option("--dtype", help="Type of the numbers.")], DtypeName.FP32),
-    "optimizer": (Annotated[OptimizerName, typer.Option("--optimizer", help="For training.")], OptimizerName.ADAM),
+    "dtype": (Annotated[DtypeName | None, typer.Option("--dtype", help="Type of the numbers; fp32.")], None),
+    "optimizer": (Annotated[OptimizerName | None, typer.Option("--optimizer", help="For training; adam.")], None),
     "train": (
         Annotated[bool | None, typer.Option("--train/--infer", help="One side only.", show_default="both")],
         None,
     ),
-    "units": (Annotated[UnitsName, typer.Option("--units", help="Powers of 10 or of 2.")], UnitsName.BOTH),
+    "units": (Annotated[UnitsName | None, typer.Option("--units", help="Powers of 10 or of 2; both.")], None),
     "explain": (Annotated[bool, typer.Option("--explain", help="Print the arithmetic behind each cell.")], False),
     "every": (Annotated[bool, typer.Option("--all", help="Every layer, however long the table.")], False),
     "csv": (Annotated[bool, typer.Option("--csv", help="Answer with the layers as CSV.")], False),
@@ -80,7 +81,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True)
 class Ask:
-    """What the shared options say; a command that does not offer one has its default."""
+    """What the shared options say; one that is not offered or not given has its default."""
 
     input: str = ""
     seq: int | None = None
@@ -216,7 +217,8 @@ def model_command(
 
         @functools.wraps(function)
         def run(session: Session, **arguments: Any) -> None:
-            function(session, ask=Ask(**{key: arguments.pop(key) for key in wanted}), **arguments)
+            given = {key: value for key in wanted if (value := arguments.pop(key)) is not None}
+            function(session, ask=Ask(**given), **arguments)
 
         del run.__wrapped__
         run.__signature__ = inspect.Signature([session, *kept, *options])  # type: ignore[attr-defined]

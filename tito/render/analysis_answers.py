@@ -10,7 +10,7 @@ from tito.analysis.expr import grouped
 from tito.analysis.units import both, percent, rate, ratio
 from tito.render.analysis import bullet, heading, paragraph, remarks
 from tito.render.blocks import Block, Mark, Next, Table, Text, Verbatim
-from tito.render.sheet import Column, sheet, times
+from tito.render.sheet import WIDTH, Column, sheet, times
 
 if TYPE_CHECKING:
     from tito.analysis.catalogue import Catalogue, Famous
@@ -45,10 +45,11 @@ def comparison(found: Comparison) -> Iterator[Block]:
         Column("training", [entry.cost.training_bytes for entry in entries], "bytes", spare=2),
     ]
     if found.with_accuracy:
-        columns.append(Column("top-1 %", [f"{entry.top1:.1f}" for entry in entries], "word", spare=1))
+        columns.append(Column("top-1 %", [f"{entry.top1:.1f}" for entry in entries], "word"))
     beaten = [found.beaten_by(entry) for entry in entries]
     words = ["beaten" if other else "Pareto" for other in beaten]
-    table = sheet("", [*columns, Column("mark", words, "text")], footer=False, units=found.shown.units)
+    room = WIDTH - 2  # for the mark's symbol
+    table = sheet("", [*columns, Column("mark", words, "text")], footer=False, width=room, units=found.shown.units)
     rows = [
         (*row[:-1], Mark(str(row[-1]), "wait" if other else "ok"))
         for row, other in zip(table.rows, beaten, strict=True)
@@ -268,16 +269,15 @@ def catalogue(found: Catalogue) -> Iterator[Block]:
             Column("year", [str(one.preset.year) for one in models], "text"),
             Column("params", [one.params for one in models]),
             Column("MACs M", [one.macs / 1e6 for one in models], "number"),
-            Column("fp32 MB", [4 * one.params / 1e6 for one in models], "number"),
-            Column("fp16 MB", [2 * one.params / 1e6 for one in models], "number"),
+            Column("source", [one.preset.cited for one in models], "text"),
         ],
         footer=False,
     )
     yield from paragraph(
         "Counted from their layers, not stored; MACs of one forward pass at the input of the variant. "
-        "`tito analyze famous NAME` shows variant, source and layers."
+        "`tito analyze famous NAME` shows its variant, full source, bytes and layers."
     )
-    yield from _conventions(*convention.COUNTING, convention.UNITS)
+    yield from _conventions(*convention.COUNTING)
     yield Next("tito analyze famous resnet18")
 
 

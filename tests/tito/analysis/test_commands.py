@@ -126,6 +126,7 @@ WIDE = [
     ("params", "1000000000000 1000000000000"),
     ("flops", "1000000000000 1000000000000", "--batch", "1000000000000"),
     ("compare", "@gpt2", "@gpt3", "@llama2-70b"),
+    ("compare", "@resnet18", "@resnet50", "@mobilenetv2", "@vgg16"),
     ("conv", "512", "1024", "7", "--size", "512x512", "--batch", "256"),
     ("transformer", "@gpt3", "--batch", "64"),
     ("famous",),
@@ -148,6 +149,12 @@ def test_tables_fit_80_columns(tito: Any, words: tuple[str, ...]) -> None:
     assert max(map(len, lines)) <= 80, max(lines, key=len)
     assert any("─" in line for line in lines)
     assert "…" not in done.out
+
+
+def test_marks_of_a_comparison_stay_on_their_line(tito: Any) -> None:
+    """Catches a mark that is wrapped below its symbol."""
+    shown = tito("compare", "@resnet18", "@resnet50", "@mobilenetv2", "@vgg16").out
+    assert shown.count("✓ Pareto") == 2 and shown.count("· beaten") == 2
 
 
 def test_a_narrow_terminal_gets_lines(tito: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,7 @@ def test_every_preset_says_where_it_comes_from() -> None:
     """Catches a preset without variant, year or source."""
     for preset in presets().values():
         assert preset.variant and preset.source and 1980 < preset.year < 2030, preset.name
+        assert 8 <= len(preset.cited) <= 20, preset.cited
 
 
 def test_preset_named_in_the_issue_exist() -> None:
