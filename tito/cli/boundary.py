@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
 import typer
 
+from tito.cli.quick import QuickCommand, QuickGroup
 from tito.errors import EnvironmentFault, Exit, TitoError, UsageError
 from tito.render.blocks import Block, Next, Text, to_ascii
 
@@ -189,7 +190,7 @@ SHARED_HELP = "Every command also takes --json, --plain and --color auto|always|
 def take_shared_options(arguments: list[str]) -> tuple[Session, list[str]]:
     """The session that --json, --plain and --color ask for, wherever they stand, and the other arguments.
 
-    They are read here and not by typer, which would import pydantic for the one with a value.
+    They may stand anywhere, which typer's parser does not offer.
     """
     session, rest = Session(), []
     queue = iter(arguments)
@@ -228,7 +229,7 @@ def command(
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name, epilog=SHARED_HELP, **settings)(run)
+        app.command(name, cls=QuickCommand, epilog=SHARED_HELP, **settings)(run)
         return function
 
     return register
@@ -243,7 +244,8 @@ def new_app(help_text: str) -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        context_settings={"max_content_width": 100},
+        cls=QuickGroup,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
 
 
@@ -252,9 +254,7 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
     global current
     try:
         current, arguments = take_shared_options(arguments)
-        # Without its help option, a command that takes no arguments runs without pydantic: half of its start-up time.
-        helps = ["-h", "--help"] if not arguments or {"-h", "--help"} & set(arguments) else []
-        code = app(args=arguments, prog_name="tito", standalone_mode=False, help_option_names=helps)
+        code = app(args=arguments, prog_name="tito", standalone_mode=False)
         sys.stdout.flush()
         return int(code or 0)
     except TitoError as error:
