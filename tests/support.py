@@ -83,7 +83,9 @@ class Learner:
         source = self.course.source(self.module(name))
         solved = {cell.grade_id: cell.source for cell in parse(source.read_text(encoding="utf-8")).cells}
         first = stub(self.course, self.module(name))
-        cells = (c.with_source(solved[c.grade_id]) if c.role in (Role.SOLUTION, Role.MANUAL) else c for c in first.cells)
+        cells = (
+            c.with_source(solved[c.grade_id]) if c.role in (Role.SOLUTION, Role.MANUAL) else c for c in first.cells
+        )
         text = Notebook(first.header, tuple(cells)).to_text()
         self.lesson(name).write_bytes(text.encode("utf-8"))
 
