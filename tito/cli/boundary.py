@@ -248,7 +248,7 @@ def command(
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name, cls=QuickCommand, epilog=SHARED_HELP, **settings)(run)
+        app.command(name, **{"cls": QuickCommand, "epilog": SHARED_HELP, **settings})(run)
         return function
 
     return register
