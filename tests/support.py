@@ -19,6 +19,7 @@ from tito.cli.boundary import run
 from tito.course import Course, Module, load_course
 from tito.lifecycle.setup import stub
 from tito.notebook import Notebook, Role, parse
+from tito.release import unmarked
 from tito.workspace import Workspace, find_workspace
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +82,7 @@ class Learner:
     def solve(self, name: str) -> None:
         """Write the course's own solution into a lesson, as somebody who worked it out."""
         source = self.course.source(self.module(name))
-        solved = {cell.grade_id: cell.source for cell in parse(source.read_text(encoding="utf-8")).cells}
+        solved = {cell.grade_id: unmarked(cell.source) for cell in parse(source.read_text(encoding="utf-8")).cells}
         first = stub(self.course, self.module(name))
         cells = (
             c.with_source(solved[c.grade_id]) if c.role in (Role.SOLUTION, Role.MANUAL) else c for c in first.cells
