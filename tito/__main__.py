@@ -8,7 +8,7 @@ import sys
 
 def main() -> int:
     """Run tito and return its exit code."""
-    if sys.argv[1:] in (["--version"], ["-V"]):
+    if sys.argv[1:2] in (["--version"], ["-V"]):
         from tito import __version__
 
         print(f"tito {__version__}")

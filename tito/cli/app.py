@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
-from tito import __version__
 from tito.cli import dev, module, project
 from tito.cli.boundary import new_app
 
@@ -16,15 +13,9 @@ app = new_app(
     tito module test 01
     tito module complete 01
     tito status
+    tito --version
     """
 )
-
-
-@app.callback()
-def root(version: bool = typer.Option(False, "--version", "-V", help="Print the version and exit.")) -> None:
-    if version:
-        typer.echo(f"tito {__version__}")
-        raise typer.Exit
 
 
 app.add_typer(project.app)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
 import typer
 
@@ -181,37 +181,54 @@ def print_json(document: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=not _unicode(sys.stdout)) + "\n")
 
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
-PlainOption = Annotated[bool, typer.Option("--plain", help="Plain lines: no tables, colours or symbols.")]
-ColorOption = Annotated[Color | None, typer.Option("--color", help="When to use colour.", metavar="auto|always|never")]
-_SHARED = {"json": (JsonOption, False), "plain": (PlainOption, False), "color": (ColorOption, None)}
-
 current = Session()  # of the command that runs, for an error raised before or inside it
+SHARED_OPTIONS = ("--json", "--plain", "--color")
+SHARED_HELP = "Every command also takes --json, --plain and --color auto|always|never."
+
+
+def take_shared_options(arguments: list[str]) -> tuple[Session, list[str]]:
+    """The session that --json, --plain and --color ask for, wherever they stand, and the other arguments.
+
+    They are read here and not by typer, which would import pydantic for the one with a value.
+    """
+    session, rest = Session(), []
+    queue = iter(arguments)
+    for word in queue:
+        if word == "--":
+            rest += [word, *queue]
+        elif word in ("--json", "--plain"):
+            setattr(session, word.removeprefix("--"), True)
+        elif word == "--color" or word.startswith("--color="):
+            value = next(queue, "") if word == "--color" else word.partition("=")[2]
+            session.color = _color(session, value)
+        else:
+            rest.append(word)
+    return session, rest
+
+
+def _color(session: Session, value: str) -> Color:
+    global current
+    current = session
+    try:
+        return Color(value)
+    except ValueError:
+        raise UsageError(f"--color takes auto, always or never, not {value!r}.", "tito --help") from None
 
 
 def command(
     app: typer.Typer, name: str | None = None, **settings: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function whose first parameter is a Session as a command with the shared options."""
+    """Register a function whose first parameter is a Session as a command; the others are typer's to fill."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(function)
         def run(**arguments: Any) -> None:
-            global current
-            current = Session(**{key: arguments.pop(key) for key in _SHARED})
             function(current, **arguments)
 
-        own = inspect.signature(function, eval_str=True)
-        shared = [
-            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
-            for key, (kind, default) in _SHARED.items()
-        ]
-        kept = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in list(own.parameters.values())[1:]]
-        parameters = [*kept, *shared]
+        parameters = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {p.name: p.annotation for p in parameters}
-        del run.__wrapped__
-        app.command(name, **settings)(run)
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        app.command(name, epilog=SHARED_HELP, **settings)(run)
         return function
 
     return register
@@ -221,20 +238,23 @@ def new_app(help_text: str) -> typer.Typer:
     """A command group in the house style."""
     return typer.Typer(
         help=help_text,
+        epilog=SHARED_HELP,
         rich_markup_mode=None,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        context_settings={"max_content_width": 100},
     )
 
 
 def run(app: typer.Typer, arguments: list[str]) -> int:
     """Run the command line and return its exit code; every error becomes a message here."""
     global current
-    current = Session(json="--json" in arguments, plain="--plain" in arguments)
     try:
-        code = app(args=arguments, prog_name="tito", standalone_mode=False)
+        current, arguments = take_shared_options(arguments)
+        # Without its help option, a command that takes no arguments runs without pydantic: half of its start-up time.
+        helps = ["-h", "--help"] if not arguments or {"-h", "--help"} & set(arguments) else []
+        code = app(args=arguments, prog_name="tito", standalone_mode=False, help_option_names=helps)
         sys.stdout.flush()
         return int(code or 0)
     except TitoError as error:
@@ -252,6 +272,9 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
         current.fail(_from_os(error))
         return Exit.ENVIRONMENT
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stderr.write(str(error) + "\n")
+            return Exit.USAGE
         if (usage := _from_usage(error)) is None:
             raise
         current.fail(usage)

@@ -51,7 +51,12 @@ def candidates(words: list[str], incomplete: str) -> list[str]:
     names = list(node.get("commands", {}))
     if node.get("argument") == "module":
         names = _module_names()
-    return [name for name in names if name.startswith(incomplete)]
+    return [name for name in names if name.startswith(incomplete)] or _by_second_part(names, incomplete)
+
+
+def _by_second_part(names: list[str], incomplete: str) -> list[str]:
+    """Modules by the word after their number: la -> 03_layers."""
+    return [name for name in names if incomplete and name.partition("_")[2].startswith(incomplete)]
 
 
 def _module_names() -> list[str]:

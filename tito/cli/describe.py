@@ -9,6 +9,7 @@ from typing import Any
 import typer.main
 
 from tito.cli.app import app
+from tito.cli.boundary import SHARED_OPTIONS
 from tito.cli.completion import TABLE
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "cli.md"
@@ -25,8 +26,8 @@ def table(node: Any) -> dict[str, Any]:
     children = getattr(node, "commands", None)
     if children:
         described["commands"] = {name: table(child) for name, child in children.items()}
-    options = [opt for param in node.params for opt in param.opts if opt.startswith("--")]
-    described["options"] = sorted(options)
+    options = {opt for param in node.params for opt in param.opts if opt.startswith("--")}
+    described["options"] = sorted(options | (set() if children else set(SHARED_OPTIONS)))
     if any((getattr(param, "metavar", "") or "").strip("[].") == "MODULE" for param in node.params):
         described["argument"] = "module"
     return described

@@ -77,9 +77,9 @@ def list_modules(session: Session) -> None:
     tito module list
     """
     from tito.lifecycle import standing
-    from tito.render import views
+    from tito.render import standing_views
 
-    session.show(standing.status(session.workspace), views.module_list)
+    session.show(standing.status(session.workspace), standing_views.module_list)
 
 
 @command(app)
@@ -90,10 +90,10 @@ def status(session: Session, module: ModuleArg) -> None:
     tito module status 03
     """
     from tito.lifecycle import standing
-    from tito.render import views
+    from tito.render import standing_views
 
     row = standing.standing(session.workspace, session.module(module), session.workspace.progress())
-    session.show(row, views.standing)
+    session.show(row, standing_views.standing)
 
 
 @command(app)

@@ -44,9 +44,9 @@ def status(session: Session) -> None:
     tito status --json
     """
     from tito.lifecycle import standing
-    from tito.render import views
+    from tito.render import standing_views
 
-    session.show(standing.status(session.workspace), views.status)
+    session.show(standing.status(session.workspace), standing_views.status)
 
 
 @command(app)
@@ -174,6 +174,25 @@ def doctor(
     facts = checks.examine(Path.cwd())
     session.show(facts, doctor_views.doctor)
     raise typer.Exit(facts.exit_code)
+
+
+@command(app)
+def completion(
+    session: Session,
+    shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh, fish or powershell")],
+) -> None:
+    """Print the script that makes your shell complete tito's commands and module names.
+
+    \b
+    eval "$(tito completion bash)"                                (in ~/.bashrc)
+    eval "$(tito completion zsh)"                                 (in ~/.zshrc)
+    tito completion fish > ~/.config/fish/completions/tito.fish
+    """
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+    if shell not in ("bash", "zsh", "fish", "powershell", "pwsh"):
+        raise UsageError(f"There is no completion for {shell!r}.", "tito completion bash, zsh, fish or powershell")
+    session.say(get_completion_script(prog_name="tito", complete_var="_TITO_COMPLETE", shell=shell))
 
 
 config_app = typer.Typer(help="Settings and where they come from.", rich_markup_mode=None, no_args_is_help=True)

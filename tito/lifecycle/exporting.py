@@ -15,11 +15,12 @@ from tito.course import Module
 from tito.errors import Exit, IntegrityError, LearnerError
 from tito.export import digest, edited_by_hand, export
 from tito.facts import Facts
+from tito.graded import GradedTest, course_notebook, graded_tests
 from tito.lifecycle.standing import require_needs
 from tito.lifecycle.sync import synchronise
 from tito.notebook import Cell, Notebook, parse
 from tito.report import CaseResult, Outcome, TestReport, Verdict
-from tito.runner import GradedTest, course_notebook, graded_tests, run_file
+from tito.runner import run_file
 from tito.workspace import Workspace, read_lesson
 
 
@@ -175,4 +176,5 @@ def _import_lines(notebook: Notebook) -> list[str]:
     import ast
 
     statements = (node for cell in notebook.cells if cell.kind == "code" for node in ast.parse(cell.source).body)
-    return [ast.unparse(node) for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
+    lines = [ast.unparse(node) for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
+    return sorted(lines, key=lambda line: not line.startswith("from __future__"))

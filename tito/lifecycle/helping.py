@@ -11,6 +11,7 @@ from typing import ClassVar
 from tito.course import Course, Module
 from tito.errors import EnvironmentFault, LearnerError, UsageError
 from tito.facts import Facts
+from tito.graded import course_notebook
 from tito.lifecycle.completing import reference, test
 from tito.lifecycle.setup import stub
 from tito.lifecycle.standing import standing
@@ -18,7 +19,6 @@ from tito.notebook import Cell, Notebook, Role, parse
 from tito.progress import State
 from tito.release import TEXT_STUB
 from tito.report import CaseResult, TestReport
-from tito.runner import course_notebook
 from tito.workspace import Workspace, read_lesson
 
 

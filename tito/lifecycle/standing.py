@@ -10,8 +10,8 @@ from tito.course import Module
 from tito.errors import LearnerError, TitoError
 from tito.export import digest, edited_by_hand, provenance
 from tito.facts import Facts
+from tito.graded import course_notebook, graded_tests
 from tito.progress import Completion, Progress, State
-from tito.runner import course_notebook, graded_tests
 from tito.workspace import Workspace, read_lesson
 
 DONE = (State.COMPLETE, State.REFERENCE, State.STALE)

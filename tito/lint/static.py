@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tito.course import Course, Module
+from tito.graded import graded_tests
 from tito.notebook import Cell, Notebook, Role, from_ipynb, metadata_problems, to_ipynb
 from tito.release import marker_problems, release
-from tito.runner import graded_tests
 
 Problem = tuple[str, int, str]  # code, line, sentence
 

@@ -62,13 +62,21 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Two texts side by side where there is room, otherwise one below the other."""
+
+    titles: tuple[str, str]
+    texts: tuple[str, str]
+
+
+@dataclass(frozen=True)
 class Next:
     """The command to run next."""
 
     command: str
 
 
-Block = Text | Verbatim | Table | Next
+Block = Text | Verbatim | Table | Beside | Next
 
 
 def plain_field(value: Field) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tito.render.blocks import Block, Next, Table, Text, Verbatim, plain_field
+from tito.render.blocks import Beside, Block, Next, Table, Text, Verbatim, plain_field
 
 
 def lines(blocks: Iterable[Block]) -> Iterator[str]:
@@ -15,6 +15,10 @@ def lines(blocks: Iterable[Block]) -> Iterator[str]:
                 yield text
             case Next(command=command):
                 yield f"next: {command}"
+            case Beside(titles=titles, texts=texts):
+                for title, text in zip(titles, texts, strict=True):
+                    yield f"{title}:"
+                    yield text + "\n"
             case Table():
                 yield from _table(block)
 

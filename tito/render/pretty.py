@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
-from tito.render.blocks import Block, Field, Mark, Next, Table, Text, Verbatim, drawn_field, to_ascii
+from tito.render.blocks import Beside, Block, Field, Mark, Next, Table, Text, Verbatim, drawn_field, to_ascii
 
 _COLOURS = {
     "ok": "green",
@@ -59,8 +59,22 @@ def draw(target: Console, blocks: Iterable[Block]) -> None:
                 target.print(text, soft_wrap=True)
             case Next(command=command):
                 target.print(RichText.assemble(("next: ", "dim"), (command, "bold")), soft_wrap=True)
+            case Beside():
+                _beside(target, block)
             case Table():
                 target.print(_table(block, target.options.ascii_only))
+
+
+def _beside(target: Console, block: Beside) -> None:
+    widths = [max((len(line) for line in text.split("\n")), default=0) for text in block.texts]
+    if sum(widths) + 4 <= target.width:
+        both = RichTable(*block.titles, box=None, pad_edge=False, padding=(0, 4, 0, 0))
+        both.add_row(*(RichText(text, no_wrap=True) for text in block.texts))
+        target.print(both, "")
+        return
+    for title, text in zip(block.titles, block.texts, strict=True):
+        target.print(title, style="bold", soft_wrap=True)
+        target.print(text + "\n", soft_wrap=True)
 
 
 def _table(table: Table, ascii_only: bool) -> RichTable:

@@ -8,22 +8,10 @@ from tito.lifecycle.completing import Completed
 from tito.lifecycle.exporting import Exported, ExportState
 from tito.lifecycle.helping import Difference, Hint, Points, Solution
 from tito.lifecycle.setup import Initialised
-from tito.lifecycle.standing import Standing, Status
 from tito.lifecycle.undoing import Past, Undone
-from tito.progress import State
-from tito.render.blocks import Block, Field, Mark, Next, Table, Text, Verbatim
+from tito.render.blocks import Beside, Block, Field, Mark, Next, Table, Text, Verbatim
 from tito.report import CaseResult, Outcome, TestReport, Verdict
 
-_STATE_KINDS = {
-    State.COMPLETE: "ok",
-    State.REFERENCE: "note",
-    State.STALE: "warn",
-    State.STARTED: "note",
-    State.READY: "wait",
-    State.BLOCKED: "wait",
-    State.MISSING: "bad",
-    State.UNRELEASED: "wait",
-}
 _OUTCOME_KINDS = {Outcome.PASSED: "ok", Outcome.SKIPPED: "warn", Outcome.NOT_RUN: "wait"}
 
 
@@ -102,43 +90,6 @@ def why(facts: Completed) -> Iterator[Block]:
     yield Text(f"package  {done.export}  sha256 {done.export_hash}")
 
 
-def status(facts: Status) -> Iterator[Block]:
-    """All modules of the release, and how many are still to come."""
-    shown = [row for row in facts.modules if row.state is not State.UNRELEASED]
-    complete = sum(row.state is State.COMPLETE for row in shown)
-    yield Table(
-        ("module", "state", "points", "why"),
-        [(row.module, Mark(row.state, _STATE_KINDS[row.state]), _points(row), row.reason) for row in shown],
-        f"{facts.root}: {complete} of {len(shown)} modules complete",
-        frozenset({2}),
-    )
-    coming = len(facts.modules) - len(shown)
-    if coming:
-        yield Text(f"{coming} more modules are not in this release: tito module list", "wait")
-    yield Next(facts.next)
-
-
-def _points(row: Standing) -> str:
-    return f"{row.points}/{row.points_possible}"
-
-
-def module_list(facts: Status) -> Iterator[Block]:
-    """Every module of the course in order."""
-    yield Table(
-        ("module", "title", "minutes", "state"),
-        [(row.module, row.title, str(row.minutes), Mark(row.state, _STATE_KINDS[row.state])) for row in facts.modules],
-        "",
-        frozenset({2}),
-    )
-    yield Next(facts.next)
-
-
-def standing(facts: Standing) -> Iterator[Block]:
-    """One module."""
-    yield Text(f"{facts.module}: {facts.state}{', ' + facts.reason if facts.reason else ''}", _STATE_KINDS[facts.state])
-    yield Text(f"{facts.title}, about {facts.minutes} minutes, {facts.points} of {facts.points_possible} points")
-
-
 def initialised(facts: Initialised) -> Iterator[Block]:
     """A workspace that was made or updated."""
     if facts.updated:
@@ -176,12 +127,9 @@ def hint(facts: Hint) -> Iterator[Block]:
 
 
 def solution(facts: Solution) -> Iterator[Block]:
-    """The learner's cells and the reference's, one below the other."""
+    """The learner's cells beside the reference's."""
     for name, mine, theirs in facts.cells:
-        yield Text(f"{name}: yours", "head")
-        yield Verbatim(mine + "\n")
-        yield Text(f"{name}: the reference", "head")
-        yield Verbatim(theirs + "\n")
+        yield Beside((f"{name}: yours", f"{name}: the reference"), (mine, theirs))
 
 
 def difference(facts: Difference) -> Iterator[Block]:

@@ -20,6 +20,7 @@
 #| export
 import numpy as np
 
+
 # %% nbgrader={"grade": false, "grade_id": "double", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
 def double(x: float) -> float:
@@ -30,6 +31,7 @@ def double(x: float) -> float:
     ### BEGIN SOLUTION
     return 2 * x
     ### END SOLUTION
+
 
 # %% nbgrader={"grade": true, "grade_id": "test-double", "locked": true, "points": 10, "schema_version": 3, "solution": false, "task": false}
 def test_unit_double() -> None:
@@ -43,6 +45,7 @@ def test_unit_double() -> None:
 if __name__ == "__main__":
     test_unit_double()
 
+
 # %% nbgrader={"grade": false, "grade_id": "negate", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
 def negate(x: np.ndarray) -> np.ndarray:
@@ -50,6 +53,7 @@ def negate(x: np.ndarray) -> np.ndarray:
     ### BEGIN SOLUTION
     return -x
     ### END SOLUTION
+
 
 # %% nbgrader={"grade": true, "grade_id": "test-negate", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
 def test_module_alpha() -> None:

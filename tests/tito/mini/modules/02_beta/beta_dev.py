@@ -18,6 +18,7 @@
 #| export
 from tinytorch.core.alpha import double
 
+
 # %% nbgrader={"grade": false, "grade_id": "quadruple", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
 def quadruple(x: float) -> float:
@@ -25,6 +26,7 @@ def quadruple(x: float) -> float:
     ### BEGIN SOLUTION
     return double(double(x))
     ### END SOLUTION
+
 
 # %% nbgrader={"grade": true, "grade_id": "test-quadruple", "locked": true, "points": 10, "schema_version": 3, "solution": false, "task": false}
 def test_module_quadruple() -> None:
