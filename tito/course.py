@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,7 @@ class Course:
         """The module that "3", "03", "layers" or "03_layers" names; UsageError with a suggestion otherwise."""
         wanted = text.strip().strip("/").lower().removeprefix("modules/")
         for module in self.modules:
-            by_number = wanted.isdigit() and int(wanted) == int(module.number)
+            by_number = wanted.isascii() and wanted.isdigit() and wanted.lstrip("0") == module.number.lstrip("0")
             if by_number or wanted in (module.folder, module.name):
                 return module
         raise UsageError(f"There is no module named {text!r}.", self._suggestion(wanted))
@@ -127,7 +128,9 @@ def _course(home: Path, data: dict[str, Any], path: Path) -> Course:
     try:
         modules = tuple(_module(entry) for entry in data["module"])
         course = Course(home, str(data["title"]), str(data["package"]), modules)
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
+        raise EnvironmentFault(f"{path} lacks {error}.", "compare it with docs/architecture.md") from None
+    except (TypeError, ValueError) as error:
         raise EnvironmentFault(
             f"{path} is not a valid manifest: {error!r}.", "compare it with docs/architecture.md"
         ) from None
@@ -137,8 +140,12 @@ def _course(home: Path, data: dict[str, Any], path: Path) -> Course:
 
 def _module(entry: dict[str, Any]) -> Module:
     folder = str(entry["folder"])
-    if not folder[:2].isdigit() or folder[2:3] != "_":
+    if not re.fullmatch(r"[0-9]{2}_[a-z0-9_]+", folder):
         raise ValueError(f"folder {folder!r} does not look like 01_name")
+    kinds = {"needs": list, "points": dict, "minutes": int, "released": bool}
+    for key, kind in kinds.items():
+        if not isinstance(entry[key], kind):
+            raise ValueError(f"{key} of {folder} is {entry[key]!r}")
     return Module(
         folder=folder,
         title=str(entry["title"]),

@@ -12,13 +12,38 @@
 
 # %% [markdown]
 # # Tensor
+#
+# A tensor is a block of numbers with a shape: a loss is one number, a sentence is a row of them, a batch of 32 colour
+# images of 224 by 224 pixels is an array of shape (32, 3, 224, 224). Everything in this course, from a single layer to
+# a language model, is computed on tensors and on nothing else. This module builds that one class.
+#
+# It builds on no earlier module, only on NumPy. You should know Python functions and classes, and have seen a NumPy
+# array.
+#
+# Afterwards you can
+#
+# - say how many bytes a tensor takes and where each of its elements lies in memory,
+# - write operations as pure functions behind a single gate, so that derivatives can be added later without a change,
+# - work out by hand which shapes broadcast, and give an error that tells its reader what to do,
+# - tell a view from a copy, and predict which walk through memory is slow.
+#
+# **Build** a `Tensor` on NumPy arrays. **Use** it for a small network's forward pass. **Reflect** on what layout, dtype
+# and the gate cost.
+#
+# Systems reality check: PyTorch, JAX and TensorFlow all have this same core, an array with a dtype and strides and one
+# place through which every operation passes. In production the arithmetic is seldom what is slow: moving numbers to the
+# processor and the fixed cost of each call are, and this module measures both.
 
 # %%
 #| default_exp core.tensor
 #| export
+from __future__ import annotations
+
 import functools
 import importlib
 import importlib.util
+import math
+import operator
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -30,24 +55,121 @@ import numpy as np
 Array = np.ndarray
 Axis = int | tuple[int, ...] | None  # one axis, several, or all
 
+# %% [markdown]
+# ## Step 1: numbers of one kind
+#
+# A Python list holds references to objects that lie anywhere in memory; each float object takes 24 bytes, and the list
+# another 8 for the reference. An array holds the bare numbers side by side. Its **dtype** says what each of them is:
+#
+# ```
+# np.array([[1, 2, 3], [4, 5, 6]], dtype=float32)
+#
+#   shape (2, 3)           memory: 6 numbers of 4 bytes = 24 bytes, row after row
+#   +---+---+---+          +---+---+---+---+---+---+
+#   | 1 | 2 | 3 |          | 1 | 2 | 3 | 4 | 5 | 6 |
+#   | 4 | 5 | 6 |          +---+---+---+---+---+---+
+#   +---+---+---+          0   4   8   12  16  20     byte
+# ```
+#
+# The same six numbers as two lists of floats would take 6 x (24 + 8) = 192 bytes, the lists themselves not counted.
+#
+# We take float32 unless we are told otherwise. It keeps about 7 decimal digits, which is plenty for training, and takes
+# half the bytes of Python's and NumPy's float64. Integers (class labels, positions, token numbers) and booleans (masks)
+# keep their own dtypes when asked.
+#
+# Not everything can be a tensor. NumPy takes strings, `None` and rows of different lengths and makes something of
+# them: `np.array([None], dtype=np.float32)` is `[nan]`, which would surface much later as a loss that is not a number.
+# So this first function refuses what is not a block of numbers, and says why.
+
+
 # %% nbgrader={"grade": false, "grade_id": "as-array", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
-def as_array(data: Any, dtype: Any = np.float32) -> Array:
-    """A new array of numbers made from a number, nested lists, an array or a Tensor.
+def _number_dtype(dtype: Any) -> np.dtype:
+    """The dtype that is meant, float32 for None; TypeError when it is not one of numbers."""
+    wanted = np.dtype(np.float32 if dtype is None else dtype)
+    if wanted.kind not in "fiub":  # float, signed integer, unsigned integer, boolean
+        raise TypeError(f"a tensor holds floats, integers or booleans, and {wanted.name} is none of these")
+    return wanted
 
-    dtype None means float32. Raises ValueError for rows of different lengths and TypeError for what is not a number.
+
+def as_array(data: Any, dtype: Any = np.float32) -> Array:
+    """A new array made from a number, nested lists, an array or a Tensor.
+
+    TODO: convert data to an array of the dtype, always as a copy, and refuse what is not a block of numbers.
+    Approach: let np.asarray look at data first, without a dtype. Turn its ValueError for rows of different lengths into
+    one in plain words. Give the dtype that it found, and the dtype that is wanted, to _number_dtype, which raises
+    TypeError for strings, None and other objects. Then make the copy.
+    Example: as_array([[1, 2], [3, 4]]) is a float32 array of shape (2, 2); as_array([1, 2], np.int64) stays integer.
+    Hint: np.array copies, np.asarray does not if it need not.
+    data of any shape -> an array of the same shape. Raises ValueError for ragged rows, TypeError for what is no number.
     """
     ### BEGIN SOLUTION
-    wanted = np.dtype(np.float32 if dtype is None else dtype)
+    wanted = _number_dtype(dtype)
     try:
-        array = np.asarray(data)
+        found = np.asarray(data)
     except ValueError:
-        raise ValueError("cannot make a tensor from rows of different lengths: every row must be as long") from None
-    for kind in (array.dtype, wanted):
-        if kind.kind not in "fiub":
-            raise TypeError(f"a tensor holds numbers, not {kind.name}: give it floats, integers or booleans")
-    return np.array(array, dtype=wanted)
+        raise ValueError("cannot make a tensor of rows of different lengths: make every row equally long") from None
+    _number_dtype(found.dtype)
+    return np.array(found, dtype=wanted)
     ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "test-as-array", "locked": true, "points": 8, "schema_version": 3, "solution": false, "task": false}
+def test_unit_as_array() -> None:
+    """The dtype is the one asked for, the array is a copy, and what is not numbers is refused."""
+    array = as_array([[1, 2], [3, 4]])
+    assert array.dtype == np.float32 and array.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert as_array([1, 2], np.int64).dtype == np.int64
+    assert as_array(3.5).shape == ()
+    source = np.zeros(3, dtype=np.float32)
+    as_array(source)[0] = 7.0
+    assert source[0] == 0.0, "as_array must copy: the caller's array was changed"
+    for ragged in ([[1, 2], [3]], [[1.0], [2.0, 3.0]]):
+        try:
+            as_array(ragged)
+        except ValueError as error:
+            assert "different lengths" in str(error), "the message should say that the rows differ in length"
+        else:
+            raise AssertionError(f"{ragged} was accepted")
+    ### BEGIN HIDDEN TESTS
+    assert as_array(np.float64([0.1])).dtype == np.float32
+    assert as_array([True, False], bool).dtype == np.bool_
+    for wrong in (["1.5"], [None], None, "text", [object()]):
+        try:
+            as_array(wrong)
+        except TypeError:
+            continue
+        raise AssertionError(f"{wrong!r} was accepted")
+    ### END HIDDEN TESTS
+
+
+if __name__ == "__main__":
+    test_unit_as_array()
+
+# %% [markdown]
+# ## Step 2: an operation is a name and a pure function
+#
+# Training needs derivatives, and module 06 will compute them. To do so it must know, for each number in the program,
+# which operation made it from which inputs. We prepare for that now with two small classes, and add nothing later.
+#
+# - An `Op` is a name and a *pure* function: arrays in, a new array out, nothing else read or changed.
+# - An `Origin` is a note on a result: this op, these input tensors, these parameters.
+#
+# For `loss = (x * w).sum()` with x = [1, 2] and w = [3, 4] the notes form a chain that can be walked back from the end:
+#
+# ```
+#   x [1, 2] ---+
+#               +--> mul --> [3, 8] --> sum --> 11
+#   w [3, 4] ---+
+#
+#   11 has the origin      (op sum, inputs ([3, 8],))
+#   [3, 8] has the origin  (op mul, inputs (x, w))
+# ```
+#
+# The decorator `@op` makes an `Op` of a function and enters it in the registry `ops` under the function's name, without
+# the final `_op` that keeps the name `sum_op` apart from Python's `sum`. Two ops of one name would make the registry
+# ambiguous, so that is an error. This code is given; read it.
+
 
 # %%
 #| export
@@ -62,7 +184,7 @@ class Op:
         self.name = name
         self.forward = forward
         self.differentiable = differentiable
-        self.saves = saves  # forward returns (result, what the derivative will need)
+        self.saves = saves  # forward returns a pair: the result, and what its derivative will need
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -72,14 +194,14 @@ ops: dict[str, Op] = {}
 
 
 def op(forward: Callable[..., Any] | None = None, *, differentiable: bool = True, saves: bool = False) -> Any:
-    """Decorator: make an Op of a function and register it under the function's name without a final `_op`.
+    """Decorator: make an Op of a function and register it under the function's name, without a final `_op`.
 
     Raises ValueError for a second op of the same name; only a notebook cell that is run again replaces its op.
     """
     if forward is None:
         return functools.partial(op, differentiable=differentiable, saves=saves)
     name = forward.__name__.removesuffix("_op")
-    if name in ops:
+    if name in ops and ops[name].forward is not forward:
         earlier, later = ops[name].forward.__module__, forward.__module__
         if not earlier == later == "__main__":
             raise ValueError(f"there is an op {name!r} already, from {earlier}: give the one in {later} another name")
@@ -93,7 +215,7 @@ class Origin:
     __slots__ = ("inputs", "op", "params", "saved", "versions")
 
     def __init__(
-        self, op: Op, inputs: "tuple[Tensor, ...]", params: dict[str, Any], saved: Any, versions: list[int]
+        self, op: Op, inputs: tuple[Tensor, ...], params: dict[str, Any], saved: Any, versions: list[int]
     ) -> None:
         self.op = op
         self.inputs = inputs
@@ -103,7 +225,7 @@ class Origin:
 
 
 class GradMode(threading.local):
-    """Whether origins are recorded, for each thread by itself."""
+    """Whether origins are recorded; each thread has its own."""
 
     enabled = True
 
@@ -115,8 +237,36 @@ def is_grad_enabled() -> bool:
     """Whether results remember how they were made."""
     return grad_mode.enabled
 
+
+# %% [markdown]
+# ## Step 3: the class
+#
+# A `Tensor` has six things: `data`, the array; `grad`, an array or `None`, filled by module 06; `requires_grad`, whether
+# anyone wants that gradient; `origin`, the note of step 2; `version`, which counts changes made in place; and a slot for
+# weak references. `__slots__` lists them, so that a tensor has no dictionary of its own: it is smaller, made faster, and
+# a slip such as `x.require_grad = True` is an error.
+#
+# Nearly every method is one line and says the same thing: *apply this op*. Three kinds of line are worth a look.
+#
+# - `x * 2.0` calls `x.__mul__(2.0)`; `2.0 * x` first asks the float, which knows no tensors, and then calls
+#   `x.__rmul__(2.0)`. A NumPy array would take the job and multiply element by element, giving an array of objects.
+#   The line `__array_ufunc__ = None` tells it not to.
+# - `==` compares element by element, so a tensor's hash must go by identity: two equal parameters are still two.
+# - `x[0] = 5` changes numbers that an origin may refer to. It adds one to `version`, so that module 06 can notice, and
+#   refuses where a gradient would be lost.
+#
+# An integer has no neighbours at a small distance, so it has no derivative: an integer tensor that requires gradients is
+# an error. The methods name ops that the next steps define; Python looks a name up when the method runs. The class is
+# given; read it once, and come back as each step fills in a part.
+
+
 # %%
 #| export
+def _infix(name: str) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    """The two methods of an operator: for a tensor on its left, and for one on its right."""
+    return lambda self, other: _combine(ops[name], self, other), lambda self, other: _combine(ops[name], other, self)
+
+
 class Tensor:
     """An array of numbers that remembers how it was made."""
 
@@ -129,30 +279,13 @@ class Tensor:
         self.requires_grad = requires_grad
         self.origin: Origin | None = None
         self.version = 0  # how often the values were changed in place
-        if requires_grad and self.data.dtype.kind != "f":
-            raise RuntimeError(
-                f"only floating-point tensors can require gradients, this one is {self.dtype}: give dtype=np.float32"
-            )
+        if requires_grad:
+            _check_float(self.data.dtype)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The length of each axis."""
-        return self.data.shape
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return self.data.size
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self.data.ndim
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The type of every element."""
-        return self.data.dtype
+    shape = property(lambda self: self.data.shape, doc="The length of each axis.")
+    size = property(lambda self: self.data.size, doc="The number of elements.")
+    ndim = property(lambda self: self.data.ndim, doc="The number of axes.")
+    dtype = property(lambda self: self.data.dtype, doc="The type of every element.")
 
     def numpy(self) -> Array:
         """The array itself, not a copy; no gradient flows through what is done to it."""
@@ -188,7 +321,7 @@ class Tensor:
             raise TypeError("len() of a 0-d tensor")
         return len(self.data)
 
-    def __iter__(self) -> "Iterator[Tensor]":
+    def __iter__(self) -> Iterator[Tensor]:
         if self.data.ndim == 0:
             raise TypeError("iteration over a 0-d tensor")
         return (self[index] for index in range(len(self.data)))
@@ -206,17 +339,17 @@ class Tensor:
             notes += ", requires_grad=True"
         return f"{name}({text}{notes})"
 
-    def detach(self) -> "Tensor":
+    def detach(self) -> Tensor:
         """The same values, in the same memory, without the history."""
         return _wrap(self.data)
 
-    def copy(self) -> "Tensor":
+    def copy(self) -> Tensor:
         """The same values in new memory; gradients flow through."""
         return apply(copy_op, self)
 
-    def astype(self, dtype: Any) -> "Tensor":
+    def astype(self, dtype: Any) -> Tensor:
         """The values as another dtype; gradients flow through when that is a floating-point one."""
-        wanted = np.dtype(dtype)
+        wanted = _number_dtype(dtype)
         return apply(astype_op if wanted.kind == "f" else discretize_op, self, dtype=wanted)
 
     def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
@@ -231,157 +364,114 @@ class Tensor:
             autograd = importlib.import_module("tinytorch.core.autograd")
         autograd.backward(self, gradient, retain_graph)
 
-    def __add__(self, other: Any) -> "Tensor":
-        return combine(add_op, self, other)
+    __add__, __radd__ = _infix("add")
+    __sub__, __rsub__ = _infix("sub")
+    __mul__, __rmul__ = _infix("mul")
+    __truediv__, __rtruediv__ = _infix("div")
+    __matmul__, __rmatmul__ = _infix("matmul")
+    __lt__, __gt__ = _infix("lt")[0], _infix("gt")[0]
+    __le__, __ge__ = _infix("le")[0], _infix("ge")[0]
+    __eq__, __ne__ = _infix("eq")[0], _infix("ne")[0]
+    __hash__ = object.__hash__  # by identity, because == compares element by element
 
-    def __radd__(self, other: Any) -> "Tensor":
-        return combine(add_op, other, self)
-
-    def __sub__(self, other: Any) -> "Tensor":
-        return combine(sub_op, self, other)
-
-    def __rsub__(self, other: Any) -> "Tensor":
-        return combine(sub_op, other, self)
-
-    def __mul__(self, other: Any) -> "Tensor":
-        return combine(mul_op, self, other)
-
-    def __rmul__(self, other: Any) -> "Tensor":
-        return combine(mul_op, other, self)
-
-    def __truediv__(self, other: Any) -> "Tensor":
-        return combine(div_op, self, other)
-
-    def __rtruediv__(self, other: Any) -> "Tensor":
-        return combine(div_op, other, self)
-
-    def __pow__(self, exponent: Any) -> "Tensor":
-        if isinstance(exponent, int | float | np.number):
+    def __pow__(self, exponent: Any) -> Tensor:
+        if isinstance(exponent, _NUMBERS):
             return apply(pow_op, self, exponent=exponent)
-        return combine(power_op, self, exponent)
+        return _combine(power_op, self, exponent)
 
-    def __rpow__(self, base: Any) -> "Tensor":
-        return combine(power_op, base, self)
+    __rpow__ = _infix("power")[1]
 
-    def __matmul__(self, other: Any) -> "Tensor":
-        return combine(matmul_op, self, other)
-
-    def __rmatmul__(self, other: Any) -> "Tensor":
-        return combine(matmul_op, other, self)
-
-    def matmul(self, other: Any) -> "Tensor":
+    def matmul(self, other: Any) -> Tensor:
         """The matrix product: rows of this tensor times columns of the other, over any leading axes."""
         return self @ other
 
-    def __neg__(self) -> "Tensor":
+    def __neg__(self) -> Tensor:
         return apply(neg_op, self)
 
-    def __abs__(self) -> "Tensor":
+    def __abs__(self) -> Tensor:
         return apply(abs_op, self)
 
-    def __eq__(self, other: Any) -> "Tensor":  # type: ignore[override]
-        return combine(eq_op, self, other)
-
-    def __ne__(self, other: Any) -> "Tensor":  # type: ignore[override]
-        return combine(ne_op, self, other)
-
-    def __lt__(self, other: Any) -> "Tensor":
-        return combine(lt_op, self, other)
-
-    def __le__(self, other: Any) -> "Tensor":
-        return combine(le_op, self, other)
-
-    def __gt__(self, other: Any) -> "Tensor":
-        return combine(gt_op, self, other)
-
-    def __ge__(self, other: Any) -> "Tensor":
-        return combine(ge_op, self, other)
-
-    __hash__ = object.__hash__  # by identity: == compares element by element
-
-    def exp(self) -> "Tensor":
+    def exp(self) -> Tensor:
         """e to the power of each element."""
         return apply(exp_op, self)
 
-    def log(self) -> "Tensor":
+    def log(self) -> Tensor:
         """The natural logarithm of each element."""
         return apply(log_op, self)
 
-    def sqrt(self) -> "Tensor":
+    def sqrt(self) -> Tensor:
         """The square root of each element."""
         return apply(sqrt_op, self)
 
-    def abs(self) -> "Tensor":
+    def abs(self) -> Tensor:
         """Each element without its sign."""
         return apply(abs_op, self)
 
-    def clip(self, min: float | None = None, max: float | None = None) -> "Tensor":
+    def clip(self, min: float | None = None, max: float | None = None) -> Tensor:
         """Each element, but not below min and not above max."""
         return apply(clip_op, self, min=min, max=max)
 
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> "Tensor":
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The sum over an axis, several, or all."""
         return apply(sum_op, self, axis=axis, keepdims=keepdims)
 
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> "Tensor":
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The mean over an axis, several, or all."""
         return apply(mean_op, self, axis=axis, keepdims=keepdims)
 
-    def var(self, axis: Axis = None, keepdims: bool = False, correction: int = 1) -> "Tensor":
+    def var(self, axis: Axis = None, keepdims: bool = False, correction: int = 1) -> Tensor:
         """The variance over an axis, several, or all: squared distances from the mean, divided by n - correction."""
         return apply(var_op, self, axis=axis, keepdims=keepdims, correction=correction)
 
-    def max(self, axis: Axis = None, keepdims: bool = False) -> "Tensor":
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The largest element over an axis, several, or all."""
         return apply(max_op, self, axis=axis, keepdims=keepdims)
 
-    def min(self, axis: Axis = None, keepdims: bool = False) -> "Tensor":
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The smallest element over an axis, several, or all."""
         return apply(min_op, self, axis=axis, keepdims=keepdims)
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> "Tensor":
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
         """Where the first largest element is, along an axis or in the flattened tensor."""
         return apply(argmax_op, self, axis=axis, keepdims=keepdims)
 
     @property
-    def T(self) -> "Tensor":
+    def T(self) -> Tensor:
         """The axes in reverse order: rows become columns."""
         return apply(permute_op, self, axes=tuple(range(self.ndim))[::-1])
 
-    def permute(self, *axes: Any) -> "Tensor":
+    def permute(self, *axes: Any) -> Tensor:
         """The axes in another order: permute(2, 0, 1) makes the last axis the first."""
         return apply(permute_op, self, axes=_sizes(axes))
 
-    def transpose(self, axis0: int = -2, axis1: int = -1) -> "Tensor":
+    def transpose(self, axis0: int = -2, axis1: int = -1) -> Tensor:
         """Two axes exchanged, the last two unless told otherwise."""
+        first, second = _place(axis0, self.ndim), _place(axis1, self.ndim)
         axes = list(range(self.ndim))
-        try:
-            axes[axis0], axes[axis1] = axes[axis1], axes[axis0]
-        except IndexError:
-            raise IndexError(f"cannot exchange axes {axis0} and {axis1} of shape {self.shape}") from None
+        axes[first], axes[second] = second, first
         return apply(permute_op, self, axes=tuple(axes))
 
-    def reshape(self, *shape: Any) -> "Tensor":
+    def reshape(self, *shape: Any) -> Tensor:
         """The same elements in the same order with other axes; one length may be -1, to be worked out."""
         return apply(reshape_op, self, shape=_sizes(shape))
 
-    def flatten(self, start_axis: int = 0) -> "Tensor":
+    def flatten(self, start_axis: int = 0) -> Tensor:
         """All axes from one on made into a single one."""
-        kept = self.shape[:start_axis] if self.ndim else ()
-        return apply(reshape_op, self, shape=(*kept, -1))
+        start = _place(start_axis, self.ndim) if self.ndim else 0
+        return apply(reshape_op, self, shape=(*self.shape[:start], math.prod(self.shape[start:])))
 
-    def squeeze(self, axis: int | None = None) -> "Tensor":
+    def squeeze(self, axis: int | None = None) -> Tensor:
         """Without the axes of length 1, or without one of them; an axis that is longer stays."""
-        chosen = range(self.ndim) if axis is None else (range(self.ndim)[axis],)
-        shape = tuple(n for i, n in enumerate(self.shape) if n != 1 or i not in chosen)
+        chosen = range(self.ndim) if axis is None else (_place(axis, self.ndim),)
+        shape = tuple(n for place, n in enumerate(self.shape) if n != 1 or place not in chosen)
         return apply(reshape_op, self, shape=shape)
 
-    def unsqueeze(self, axis: int) -> "Tensor":
-        """With a new axis of length 1."""
-        place = range(self.ndim + 1)[axis]
+    def unsqueeze(self, axis: int) -> Tensor:
+        """With a new axis of length 1, which will be number axis."""
+        place = _place(axis, self.ndim + 1)
         return apply(reshape_op, self, shape=(*self.shape[:place], 1, *self.shape[place:]))
 
-    def __getitem__(self, key: Any) -> "Tensor":
+    def __getitem__(self, key: Any) -> Tensor:
         return apply(getitem_op, self, key=_plain(key))
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -393,6 +483,9 @@ class Tensor:
             )
         self.data[_plain(key)] = value.data if tensor else value
         self.version += 1
+
+
+_NUMBERS = (int, float, np.number, np.bool_)
 
 
 class Parameter(Tensor):
@@ -431,9 +524,21 @@ def as_tensor(value: Any, dtype: Any = None) -> Tensor:
     return _wrap(as_array(value, dtype))
 
 
+def _check_float(dtype: np.dtype) -> None:
+    if dtype.kind != "f":
+        raise RuntimeError(f"only floating-point tensors can require gradients, not {dtype}: give it dtype=np.float32")
+
+
 def _sizes(given: tuple[Any, ...]) -> tuple[int, ...]:
     """reshape(2, 3) and reshape((2, 3)) mean the same."""
     return tuple(given[0]) if len(given) == 1 and isinstance(given[0], tuple | list) else given
+
+
+def _place(axis: int, ndim: int) -> int:
+    """An axis counted from the start, as -1 counts from the end."""
+    if not -ndim <= axis < ndim:
+        raise IndexError(f"there is no axis {axis} among {ndim}: use {-ndim} to {ndim - 1}")
+    return axis % ndim
 
 
 def _plain(key: Any) -> Any:
@@ -446,14 +551,40 @@ def _plain(key: Any) -> Any:
         raise IndexError(f"an index holds integers or booleans, this one is {key.dtype}: give it dtype=np.int64")
     return key.data  # no gradient: an index has none
 
+
+# %% [markdown]
+# ## Step 4: the gate
+#
+# Every operation on tensors passes through one function, `apply`. It does four things:
+#
+# ```
+#   tensors --.data--> arrays --op.forward--> array --wrap--> tensor
+#                                                       |
+#            an input requires gradients, the op has a derivative, recording is on?
+#                                                       |
+#                                       result.requires_grad = True
+#                                       result.origin = Origin(op, inputs, params, saved, versions)
+# ```
+#
+# By hand: `w` holds [1, 2] and requires gradients; `apply(double, w)` calls `double.forward` on the array [1, 2], gets
+# [2, 4], and returns a tensor with `requires_grad` True and the origin (double, (w,)). Had `w` not required gradients,
+# the origin would be `None`, and `w` could be freed as soon as nobody else uses it.
+#
+# Some details matter later. NumPy turns a result without axes into a scalar, `np.float32(11.0)`, which is not an array;
+# we always keep an array, so that no later code has to ask. An op with `saves` returns a pair, the result and something
+# its derivative will need (which elements were dropped, say). And observers, functions that are told of each op, let
+# module 15 count operations without touching a single method.
+
 # %% nbgrader={"grade": false, "grade_id": "apply", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
-_observers: list[Callable[[Op, tuple[Tensor, ...], dict[str, Any], Tensor], None]] = []
+Observer = Callable[[Op, tuple[Tensor, ...], dict[str, Any], Tensor], None]
+
+_observers: list[Observer] = []
 
 
 @contextmanager
-def observe_ops(callback: Callable[[Op, tuple[Tensor, ...], dict[str, Any], Tensor], None]) -> Iterator[None]:
-    """Within `with observe_ops(f):` every op that is applied is told to f(op, inputs, params, result)."""
+def observe_ops(callback: Observer) -> Iterator[None]:
+    """Within `with observe_ops(f):` each op is told to f(op, inputs, params, result) once it is done."""
     _observers.append(callback)
     try:
         yield
@@ -461,14 +592,23 @@ def observe_ops(callback: Callable[[Op, tuple[Tensor, ...], dict[str, Any], Tens
         _observers.remove(callback)
 
 
-def apply(op: Op, *inputs: Tensor, **params: Any) -> Tensor:
-    """Compute op on the inputs' arrays, and note on the result how it was made when gradients are wanted."""
+def apply(op: Op, /, *inputs: Tensor, **params: Any) -> Tensor:
+    """Compute an op on tensors, and note on the result how it was made when gradients are wanted.
+
+    TODO: run op.forward on the inputs' arrays, wrap the result, record its origin, tell the observers.
+    Approach: call op.forward with the .data of each input and with params. When op.saves is set, what comes back is a
+    pair (result, saved); otherwise saved is None. Make a scalar an array and give it to _wrap. If an input requires
+    gradients, op.differentiable holds and grad_mode.enabled holds, set result.requires_grad and result.origin; versions
+    is the list of the inputs' versions. Last, call each observer with (op, inputs, params, result).
+    Example: apply(Op("double", lambda x: x + x), Tensor([1.0, 2.0])).tolist() == [2.0, 4.0]
+    Hint: np.asarray makes an array of a NumPy scalar.
+    """
     ### BEGIN SOLUTION
     array = op.forward(*[tensor.data for tensor in inputs], **params)
     saved = None
     if op.saves:
         array, saved = array
-    if array.__class__ is not np.ndarray:  # NumPy makes 0-d results scalars
+    if array.__class__ is not Array:  # a result without axes: NumPy made it a scalar
         array = np.asarray(array)
     result = _wrap(array)
     for tensor in inputs:
@@ -483,118 +623,149 @@ def apply(op: Op, *inputs: Tensor, **params: Any) -> Tensor:
     return result
     ### END SOLUTION
 
-# %% nbgrader={"grade": false, "grade_id": "broadcast-shape", "locked": false, "schema_version": 3, "solution": true, "task": false}
-#| export
-def broadcast_shape(left: tuple[int, ...], right: tuple[int, ...], verb: str = "broadcast") -> tuple[int, ...]:
-    """The shape that two shapes broadcast to; ValueError when they do not fit."""
-    ### BEGIN SOLUTION
-    ndim = max(len(left), len(right))
-    padded = ((1,) * (ndim - len(left)) + left, (1,) * (ndim - len(right)) + right)
-    for place, (a, b) in enumerate(zip(*padded, strict=True)):
-        if a != b and a != 1 and b != 1:
-            raise ValueError(
-                f"cannot {verb} shapes {left} and {right}: sizes {a} and {b} meet in axis {place - ndim}, "
-                "and must be equal or one of them 1. Check the shapes, or reshape or unsqueeze one of the two."
-            )
-    return tuple(b if a == 1 else a for a, b in zip(*padded, strict=True))
-    ### END SOLUTION
 
+# %% nbgrader={"grade": true, "grade_id": "test-apply", "locked": true, "points": 10, "schema_version": 3, "solution": false, "task": false}
+def test_unit_apply() -> None:
+    """The result is right, and its origin is noted exactly when somebody wants a gradient."""
+    double = Op("double", lambda x: x + x)
+    plain = apply(double, Tensor([1.0, 2.0]))
+    assert plain.tolist() == [2.0, 4.0]
+    assert plain.origin is None and not plain.requires_grad, "nobody asked for a gradient of this one"
 
-# %%
-#| export
-VERBS = {"sub": "subtract", "mul": "multiply", "div": "divide", "eq": "compare"}
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    y = apply(double, w)
+    assert y.requires_grad and y.origin is not None, "w requires gradients, so what is made from it does"
+    assert y.origin.op is double and y.origin.inputs[0] is w and list(y.origin.versions) == [0]
 
+    halve = Op("halve", lambda x, by: (x / by, "a note"), saves=True)
+    z = apply(halve, w, by=2.0)
+    assert z.tolist() == [0.5, 1.0] and z.origin.saved == "a note" and z.origin.params == {"by": 2.0}
 
-def combine(op: Op, left: Any, right: Any) -> Tensor:
-    """Apply an op of two operands, of which one may be a number or an array.
+    total = apply(Op("total", lambda x: x.sum()), w)
+    assert type(total.data) is np.ndarray and total.shape == (), "a result without axes must still be an array"
 
-    A number or array takes the tensor's dtype, except that a float beside integers makes float32. Integers beside
-    floats become floats of their dtype. Raises ValueError that names both shapes when they do not fit.
-    """
-    if not isinstance(right, Tensor):
-        right = _operand(right, left.dtype)
-    elif not isinstance(left, Tensor):
-        left = _operand(left, right.dtype)
-    if left is None or right is None:
-        return NotImplemented
-    if left.data.dtype is not right.data.dtype:  # no gradient: only dtypes are read
-        left, right = same_kind(left, right)
+    grad_mode.enabled = False
     try:
-        return apply(op, left, right)
-    except ValueError:
-        if op.name != "matmul":
-            broadcast_shape(left.shape, right.shape, VERBS.get(op.name, op.name))
-        raise
+        assert apply(double, w).origin is None, "nothing is recorded while grad_mode.enabled is False"
+    finally:
+        grad_mode.enabled = True
+
+    seen: list[str] = []
+    with observe_ops(lambda op, inputs, params, result: seen.append(op.name)):
+        apply(double, w)
+    apply(double, w)
+    assert seen == ["double"], "an observer hears of each op inside its with block, and of none outside"
+    ### BEGIN HIDDEN TESTS
+    join = Op("join", lambda x, y: x - y)
+    x = Tensor([5.0, 5.0])
+    x[0] = 6.0
+    both = apply(join, x, w)
+    assert both.tolist() == [5.0, 3.0] and both.requires_grad
+    assert both.origin.inputs[0] is x and both.origin.inputs[1] is w and list(both.origin.versions) == [1, 0]
+    fixed = apply(Op("fixed", lambda x: x > 1, differentiable=False), w)
+    assert fixed.origin is None and not fixed.requires_grad
+    ### END HIDDEN TESTS
 
 
-def _operand(value: Any, dtype: np.dtype) -> Tensor | None:
-    """A number or array as a Tensor that is to meet one of a dtype; None for anything else."""
-    if not isinstance(value, int | float | np.generic | np.ndarray):
-        return None
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        return None
-    if dtype.kind == "f" or (array.ndim == 0 and array.dtype.kind in "iu" and dtype.kind in "iu"):
-        return _wrap(array.astype(dtype, copy=False))
-    return _wrap(array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array)
+if __name__ == "__main__":
+    test_unit_apply()
+
+# %% [markdown]
+# ## Step 5: element by element
+#
+# With the gate in place an operation is a function of two or three lines. `add_op` and `sub_op` show the pattern. Yours
+# are the product, the quotient and the power.
+#
+# Two of them need a thought. Dividing integers gives fractions: `Tensor([1, 2], dtype=np.int64) / 2` is [0.5, 1.0], and
+# since this course computes in float32, that is what it should be (NumPy alone would choose float64). And a power is
+# slow: `np.power` must work for any exponent, and took seven times as long as two products where this was written (the
+# last analysis measures it). For the square and the cube, which are nearly all the powers in this course, multiply:
+#
+# ```
+#   x ** 2 = x * x             [1, 2, 3] -> [1, 4,  9]
+#   x ** 3 = x * x * x         [1, 2, 3] -> [1, 8, 27]
+# ```
+#
+# What about a number beside a tensor, as in `x * 0.1`? A Python float is a float64, and a float32 tensor times a float64
+# array is a float64 array: a single forgotten constant would double the memory of everything after it. So a number or
+# an array takes the dtype of the tensor it meets, except that a float that meets integers makes float32. The helper
+# `_combine`, given, sees to that.
 
 
-def same_kind(*tensors: Tensor) -> Sequence[Tensor]:
-    """The tensors, integers made floats where others are: float32 beside int64 stays float32."""
-    floats = {tensor.dtype for tensor in tensors if tensor.dtype.kind == "f"}
-    if not floats:
-        return tensors
-    wanted = np.result_type(*floats)
-    return [tensor if tensor.dtype.kind == "f" else tensor.astype(wanted) for tensor in tensors]
-
-
-# %%
+# %% nbgrader={"grade": false, "grade_id": "elementwise", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
 def _floating(x: Array) -> Array:
+    """x as it is when it holds floats, else as float32."""
     return x if x.dtype.kind == "f" else x.astype(np.float32)
 
 
 @op
 def add_op(x: Array, y: Array) -> Array:
-    """x + y."""
+    """x + y, element by element."""
     return x + y
 
 
 @op
 def sub_op(x: Array, y: Array) -> Array:
-    """x - y."""
+    """x - y, element by element."""
     return x - y
 
 
 @op
 def mul_op(x: Array, y: Array) -> Array:
-    """x times y."""
+    """x times y, element by element.
+
+    TODO: the product of two arrays. Example: [1, 2] and [3, 4] give [3, 8].
+    """
+    ### BEGIN SOLUTION
     return x * y
+    ### END SOLUTION
 
 
 @op
 def div_op(x: Array, y: Array) -> Array:
-    """x divided by y; integers give float32."""
+    """x divided by y, element by element; integers give float32.
+
+    TODO: the quotient of two arrays, floats kept as they are and integers made float32 first.
+    Example: float32 [1, 2] by [4, 4] gives [0.25, 0.5], and so do integers.
+    Hint: _floating does nothing to an array of floats.
+    """
+    ### BEGIN SOLUTION
     return _floating(x) / _floating(y)
-
-
-@op
-def neg_op(x: Array) -> Array:
-    """-x."""
-    return -x
+    ### END SOLUTION
 
 
 @op
 def pow_op(x: Array, exponent: float) -> Array:
-    """x to the power of a number; squares and cubes as products, which are far faster."""
+    """x to the power of one number; x keeps its dtype, except that a fractional power of integers is float32.
+
+    TODO: squares and cubes as products, other powers with np.power.
+    Approach: treat the exponents 2 and 3 first. For the others, x may be integers: when exponent is a float, make it
+    floats. np.power(x, x.dtype.type(exponent)) then stays in the dtype of x.
+    Example: [1, 2, 3] to the power of 3 is [1, 8, 27]; [4, 9] to the power of 0.5 is [2, 3].
+    """
+    ### BEGIN SOLUTION
     if exponent == 2:
         return x * x
     if exponent == 3:
         return x * x * x
-    if x.dtype.kind == "f" or isinstance(exponent, float | np.floating):
+    if isinstance(exponent, float | np.floating):
         x = _floating(x)
-        return np.power(x, x.dtype.type(exponent))
-    return np.power(x, exponent)
+    return np.power(x, x.dtype.type(exponent))
+    ### END SOLUTION
+
+
+# %% [markdown]
+# The other operations of this kind are given; Python's `operator` module has some of them as functions already.
+# Comparisons, and a conversion to integers, have no derivative and are marked so: their results never ask for one.
+
+# %%
+#| export
+neg_op, abs_op = op(operator.neg), op(operator.abs)
+eq_op, ne_op, lt_op, le_op, gt_op, ge_op = (
+    op(compare, differentiable=False)
+    for compare in (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge)
+)
 
 
 @op
@@ -622,55 +793,11 @@ def sqrt_op(x: Array) -> Array:
 
 
 @op
-def abs_op(x: Array) -> Array:
-    """x without its sign."""
-    return np.abs(x)
-
-
-@op
 def clip_op(x: Array, min: float | None, max: float | None) -> Array:
     """x, but not below min and not above max."""
     if min is not None:
         x = np.maximum(x, x.dtype.type(min))
-    if max is not None:
-        x = np.minimum(x, x.dtype.type(max))
-    return x
-
-
-@op(differentiable=False)
-def eq_op(x: Array, y: Array) -> Array:
-    """Where x equals y."""
-    return x == y
-
-
-@op(differentiable=False)
-def ne_op(x: Array, y: Array) -> Array:
-    """Where x differs from y."""
-    return x != y
-
-
-@op(differentiable=False)
-def lt_op(x: Array, y: Array) -> Array:
-    """Where x is less than y."""
-    return x < y
-
-
-@op(differentiable=False)
-def le_op(x: Array, y: Array) -> Array:
-    """Where x is at most y."""
-    return x <= y
-
-
-@op(differentiable=False)
-def gt_op(x: Array, y: Array) -> Array:
-    """Where x is greater than y."""
-    return x > y
-
-
-@op(differentiable=False)
-def ge_op(x: Array, y: Array) -> Array:
-    """Where x is at least y."""
-    return x >= y
+    return x if max is None else np.minimum(x, x.dtype.type(max))
 
 
 @op
@@ -687,113 +814,468 @@ def astype_op(x: Array, dtype: np.dtype) -> Array:
 
 @op(differentiable=False)
 def discretize_op(x: Array, dtype: np.dtype) -> Array:
-    """x as integers or booleans, which have no derivative."""
+    """x as integers or booleans."""
     return x.astype(dtype)
+
+
+def _combine(op: Op, left: Any, right: Any) -> Tensor:
+    """Apply an op to two operands, one of which may be a number or an array; ValueError when the shapes do not fit."""
+    if not isinstance(right, Tensor):
+        right = _operand(right, left.dtype)
+    elif not isinstance(left, Tensor):
+        left = _operand(left, right.dtype)
+    if left is None or right is None:
+        return NotImplemented  # Python then raises its own TypeError, which names both types
+    if left.data.dtype is not right.data.dtype:  # no gradient: only the dtypes are compared
+        left, right = _same_kind(left, right)
+    try:
+        return apply(op, left, right)
+    except ValueError as error:
+        raise _shape_error(op, left, right, error) from None
+
+
+def _operand(value: Any, dtype: np.dtype) -> Tensor | None:
+    """A number or array as a Tensor that is to meet one of a dtype; None for anything else."""
+    if value.__class__ in (float, int) and dtype.kind == "f":  # x * 2.0, by far the most frequent
+        return _wrap(np.array(value, dtype))
+    if not isinstance(value, (*_NUMBERS, np.ndarray)):
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        return None
+    if dtype.kind == "f" or (array.ndim == 0 and array.dtype.kind in "iu" and dtype.kind in "iu"):
+        return _wrap(array.astype(dtype, copy=False))
+    return _wrap(array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array)
+
+
+def _same_kind(*tensors: Tensor) -> Sequence[Tensor]:
+    """The tensors, integers made floats where others are: float32 beside int64 stays float32."""
+    floats = {tensor.dtype for tensor in tensors if tensor.dtype.kind == "f"}
+    if not floats:
+        return tensors
+    wanted = np.result_type(*floats)
+    return [tensor if tensor.dtype.kind == "f" else tensor.astype(wanted) for tensor in tensors]
+
+
+# %% nbgrader={"grade": true, "grade_id": "test-elementwise", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": false}
+def test_unit_elementwise() -> None:
+    """Products, quotients and powers are right, and float32 stays float32."""
+    x, y = Tensor([1.0, 2.0, 3.0]), Tensor([4.0, 4.0, 8.0])
+    assert (x * y).tolist() == [4.0, 8.0, 24.0]
+    assert (x / y).tolist() == [0.25, 0.5, 0.375]
+    assert (x**2).tolist() == [1.0, 4.0, 9.0] and (x**3).tolist() == [1.0, 8.0, 27.0]
+    assert np.allclose((y**0.5).numpy(), [2.0, 2.0, 8**0.5])
+    for result in (x * 2, 2.0 * x, x / 2, 1 / x, x**2, x**0.5, x * np.float64(0.1), np.ones(3) * x):
+        assert isinstance(result, Tensor) and result.dtype == np.float32, "float32 must stay float32"
+    whole = Tensor([1, 2], dtype=np.int64)
+    assert (whole * 2).dtype == np.int64 and (whole * 0.5).dtype == np.float32
+    assert (whole / 2).dtype == np.float32 and (whole / 2).tolist() == [0.5, 1.0]
+    ### BEGIN HIDDEN TESTS
+    assert (Tensor([-2.0, 10.0]) ** 3).tolist() == [-8.0, 1000.0] and (whole**3).tolist() == [1, 8]
+    assert (whole**3).dtype == np.int64 and (whole**0.5).dtype == np.float32 and (whole**4).tolist() == [1, 16]
+    assert (Tensor([0.1], dtype=np.float64) * 0.1).tolist() == [0.1 * 0.1], "float64 must stay float64"
+    assert (Tensor([3.0]) / Tensor([4], dtype=np.int64)).tolist() == [0.75]
+    ### END HIDDEN TESTS
+
+
+if __name__ == "__main__":
+    test_unit_elementwise()
+
+# %% [markdown]
+# ## Step 6: broadcasting
+#
+# Adding a bias to each row of a batch should not need a loop, nor a bias copied 32 times. *Broadcasting* repeats an axis
+# of length 1 as often as the other operand asks, without storing the repetitions:
+#
+# ```
+#   (3, 1)      (1, 4)               (3, 4)
+#     10        1  2  3  4        11 12 13 14
+#     20    +                  =  21 22 23 24
+#     30                          31 32 33 34
+# ```
+#
+# The rule compares the two shapes from the right. Missing axes count as 1. Two lengths fit when they are equal or one
+# of them is 1, and the result takes the other.
+#
+# ```
+#     8  1  6          2  3
+#        7  1             4      3 meets 4, and neither is 1:
+#   -> 8 7  6          -> error  cannot add shapes (2, 3) and (4,)
+# ```
+#
+# The second case is the most frequent error in this field, and NumPy's text for it, "operands could not be broadcast
+# together with shapes (2,3) (4,)", does not say where to look. Yours names both shapes, the two lengths that do not
+# fit and their axis, and suggests what to do.
+
+
+# %% nbgrader={"grade": false, "grade_id": "broadcast-shape", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def broadcast_shape(left: tuple[int, ...], right: tuple[int, ...], verb: str = "broadcast") -> tuple[int, ...]:
+    """The shape that two shapes broadcast to.
+
+    TODO: apply the rule, and raise a ValueError in plain words when two lengths do not fit.
+    Approach: put 1s before the shorter shape until both have as many axes. Go through the pairs of lengths.
+    Example: broadcast_shape((8, 1, 6), (7, 1)) == (8, 7, 6). The message for (2, 3) and (4,) with the verb "add"
+    starts "cannot add shapes (2, 3) and (4,): " and names the lengths 3 and 4.
+    Hint: a length 0 fits 1, and gives 0, so max() is not the rule.
+    """
+    ### BEGIN SOLUTION
+    ndim = max(len(left), len(right))
+    pairs = list(zip((1,) * (ndim - len(left)) + left, (1,) * (ndim - len(right)) + right, strict=True))
+    for place, (a, b) in enumerate(pairs):
+        if a != b and a != 1 and b != 1:
+            raise ValueError(
+                f"cannot {verb} shapes {left} and {right}: the lengths {a} and {b} meet in axis {place - ndim}, and "
+                "they must be equal or one of them 1. Is one of the two to be transposed, reshaped or unsqueezed?"
+            )
+    return tuple(b if a == 1 else a for a, b in pairs)
+    ### END SOLUTION
+
+
+_VERBS = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "power": "raise"}
+
+
+def _shape_error(op: Op, left: Tensor, right: Tensor, error: ValueError) -> ValueError:
+    """The error that explains why two operands do not fit, or the one that NumPy gave when they do."""
+    if op.name == "matmul":
+        return error
+    try:
+        broadcast_shape(left.shape, right.shape, _VERBS.get(op.name, "compare"))
+    except ValueError as explained:
+        return explained
+    return error
+
+
+# %% nbgrader={"grade": true, "grade_id": "test-broadcast-shape", "locked": true, "points": 8, "schema_version": 3, "solution": false, "task": false}
+def test_unit_broadcast_shape() -> None:
+    """Shapes that fit give the right shape; shapes that do not give an error that names both."""
+    assert broadcast_shape((3, 1), (1, 4)) == (3, 4)
+    assert broadcast_shape((8, 1, 6), (7, 1)) == (8, 7, 6)
+    assert broadcast_shape((), (2, 3)) == (2, 3)
+    column, row = Tensor([[10.0], [20.0], [30.0]]), Tensor([[1.0, 2.0, 3.0, 4.0]])
+    assert (column + row).tolist()[2] == [31.0, 32.0, 33.0, 34.0]
+    try:
+        Tensor(np.zeros((2, 3))) + Tensor(np.zeros(4))
+    except ValueError as error:
+        assert str(error).startswith("cannot add shapes (2, 3) and (4,): ") and "3 and 4" in str(error)
+    else:
+        raise AssertionError("(2, 3) and (4,) do not fit, and nothing was raised")
+    ### BEGIN HIDDEN TESTS
+    assert broadcast_shape((0,), (1,)) == (0,) and broadcast_shape((1,), (5, 0)) == (5, 0)
+    assert broadcast_shape((4, 1, 3), (5, 1)) == (4, 5, 3)
+    for left, right in (((5,), (6,)), ((2, 1, 3), (3, 3, 3)), ((0,), (2,))):
+        try:
+            broadcast_shape(left, right)
+        except ValueError as error:
+            assert str(left) in str(error) and str(right) in str(error)
+            continue
+        raise AssertionError(f"{left} and {right} do not fit")
+    ### END HIDDEN TESTS
+
+
+if __name__ == "__main__":
+    test_unit_broadcast_shape()
+
+# %% [markdown]
+# ## Step 7: many numbers into one
+#
+# A reduction removes an axis by combining what lies along it. The axis you name is the one that goes:
+#
+# ```
+#              axis 1 -->          sum(axis=0)       down the columns:  [5, 7, 9]
+#   axis 0   1   2   3             sum(axis=1)       along the rows:    [6, 15]
+#     |      4   5   6             sum()             everything:        21
+#     v                            sum(axis=1, keepdims=True)           [[6], [15]]
+# ```
+#
+# With `keepdims=True` the axis stays with length 1, so that the result broadcasts against what it came from: `x -
+# x.mean(axis=1, keepdims=True)` centres each row.
+#
+# The variance by hand, for [1, 2, 3, 4]: the mean is 2.5, the distances from it are -1.5, -0.5, 0.5 and 1.5, their
+# squares add up to 5. Divided by n = 4 that is 1.25, the variance of these four numbers. Divided by n - 1 = 3 it is
+# 1.667, the unbiased estimate for the population they were drawn from. PyTorch's `var` gives the second, and so does
+# ours: it divides by n - `correction`, which is 1 unless told otherwise. Normalisation layers use correction 0.
+
 
 # %% nbgrader={"grade": false, "grade_id": "reductions", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
 @op
 def sum_op(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The sum over axis."""
+    """The sum over an axis, several, or all.
+
+    TODO: one call of NumPy. Example: [[1, 2, 3], [4, 5, 6]] over axis 0 gives [5, 7, 9].
+    """
     ### BEGIN SOLUTION
-    return np.add.reduce(x, axis=axis, keepdims=keepdims)  # what x.sum calls, two Python calls later
+    return x.sum(axis=axis, keepdims=keepdims)
     ### END SOLUTION
 
 
 @op
 def mean_op(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The mean over axis; integers give float32."""
+    """The mean over an axis, several, or all; integers give float32.
+
+    TODO: the sum divided by the number of elements that went into each result.
+    Approach: each result element has x.size / total.size elements in it. Convert that count with x.dtype.type, so that
+    float32 stays float32.
+    Example: [[1, 2, 3], [4, 5, 6]] over axis 1 gives [2, 5].
+    Hint: an empty axis can make total.size 0; divide by max(total.size, 1).
+    """
     ### BEGIN SOLUTION
     x = _floating(x)
-    total = np.add.reduce(x, axis=axis, keepdims=keepdims)
+    total = x.sum(axis=axis, keepdims=keepdims)
     return total / x.dtype.type(x.size // max(total.size, 1))
     ### END SOLUTION
 
 
 @op
 def var_op(x: Array, axis: Axis = None, keepdims: bool = False, correction: int = 1) -> Array:
-    """The variance over axis; divides by n - correction."""
+    """The variance over an axis, several, or all: squared distances from the mean, divided by n - correction.
+
+    TODO: the mean with its axes kept, the distances, the sum of their squares, the quotient.
+    Example: [1, 2, 3, 4] gives 5 / 3; with correction 0 it gives 5 / 4.
+    Hint: mean_op.forward is the function you have just written. A square is a product.
+    Raises ValueError when n - correction is not positive: one number alone has no unbiased variance.
+    """
     ### BEGIN SOLUTION
     x = _floating(x)
-    away = x - mean_op.forward(x, axis, keepdims=True)
-    total = np.add.reduce(away * away, axis=axis, keepdims=keepdims)
-    count = x.size // max(total.size, 1) - correction
-    if count <= 0:
-        raise ValueError(f"cannot take var of {count + correction} element with correction={correction}: n - correction is {count}")
-    return total / x.dtype.type(count)
+    away = x - mean_op.forward(x, axis=axis, keepdims=True)
+    total = (away * away).sum(axis=axis, keepdims=keepdims)
+    count = x.size // max(total.size, 1)
+    if count <= correction:
+        raise ValueError(f"cannot divide by n - correction = {count} - {correction}: var needs more numbers")
+    return total / x.dtype.type(count - correction)
     ### END SOLUTION
 
 
 @op
 def max_op(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The largest over axis."""
+    """The largest element over an axis, several, or all."""
     return x.max(axis=axis, keepdims=keepdims)
 
 
 @op
 def min_op(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The smallest over axis."""
+    """The smallest element over an axis, several, or all."""
     return x.min(axis=axis, keepdims=keepdims)
 
 
 @op(differentiable=False)
 def argmax_op(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    """The index of the first largest element."""
+    """Where the first largest element is."""
     return x.argmax(axis=axis, keepdims=keepdims)
+
+
+# %% nbgrader={"grade": true, "grade_id": "test-reductions", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": false}
+def test_unit_reductions() -> None:
+    """Sums, means and variances over any axis, in the tensor's dtype."""
+    x = Tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    assert x.sum().item() == 21.0 and x.sum(axis=0).tolist() == [5.0, 7.0, 9.0]
+    assert x.sum(axis=1, keepdims=True).tolist() == [[6.0], [15.0]]
+    assert x.mean().item() == 3.5 and x.mean(axis=1).tolist() == [2.0, 5.0]
+    assert abs(Tensor([1.0, 2.0, 3.0, 4.0]).var().item() - 5 / 3) < 1e-6
+    assert Tensor([1.0, 2.0, 3.0, 4.0]).var(correction=0).item() == 1.25
+    assert x.mean(axis=0).dtype == np.float32 and x.var(axis=0).dtype == np.float32
+    ### BEGIN HIDDEN TESTS
+    cube = Tensor(np.arange(24.0).reshape(2, 3, 4))
+    assert cube.mean(axis=(0, 2)).tolist() == [7.5, 11.5, 15.5] and cube.mean(axis=-1).shape == (2, 3)
+    assert np.allclose(cube.var(axis=(0, 1, 2), keepdims=True, correction=0).numpy(), [[[575 / 12]]])
+    whole = Tensor([1, 2], dtype=np.int64)
+    assert whole.mean().item() == 1.5 and whole.mean().dtype == np.float32 and whole.sum().dtype == np.int64
+    try:
+        Tensor([3.0]).var()
+    except ValueError:
+        pass
+    else:
+        raise AssertionError("one number has no unbiased variance")
+    ### END HIDDEN TESTS
+
+
+if __name__ == "__main__":
+    test_unit_reductions()
+
+# %% [markdown]
+# ## Step 8: the matrix product
+#
+# Nearly all arithmetic of a neural network is in this one operation. Element (i, j) of the product is row i of the left
+# matrix times column j of the right one, added up:
+#
+# ```
+#              5  6          1*5 + 2*7 = 19    1*6 + 2*8 = 22
+#              7  8          3*5 + 4*7 = 43    3*6 + 4*8 = 50
+#   1  2
+#   3  4                     (2, 2) @ (2, 2) -> (2, 2)
+#
+#   (m, k) @ (k, n) -> (m, n)        m * n results of k multiply-adds each: 2 * m * k * n FLOPs
+#        \___/  the inner lengths must be equal
+# ```
+#
+# A multiply-add (MAC) counts as 2 FLOPs throughout this course. (32, 784) @ (784, 256), the first layer of a digit
+# classifier on a batch of 32, takes 2 x 32 x 784 x 256 = 12,845,056 FLOPs.
+#
+# Leading axes are a batch of matrices and broadcast as in step 6: (8, 1, 2, 3) @ (5, 3, 4) gives (8, 5, 2, 4). NumPy
+# hands the work to BLAS, a library that has been tuned for decades. We add what NumPy leaves out, an error that a person
+# can act on.
+
 
 # %% nbgrader={"grade": false, "grade_id": "matmul", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
 @op
 def matmul_op(x: Array, y: Array) -> Array:
-    """The matrix product over the last two axes."""
+    """The matrix product over the last two axes; axes before them are a batch and broadcast.
+
+    TODO: np.matmul, and its ValueError in words.
+    Approach: try the product. When NumPy raises ValueError, find out which case it is: an operand without axes; inner
+    lengths that differ, which are x.shape[-1] and y.shape[-2], or y.shape[0] when y has one axis; or batch axes that do
+    not broadcast. Start each message "cannot multiply (2, 3) by (4, 5): ", with the real shapes.
+    Example: (2, 3) by (4, 5) gives "cannot multiply (2, 3) by (4, 5): inner sizes 3 and 4 differ ...".
+    Hint: asking only after the failure keeps the successful path fast. `raise ... from None` hides NumPy's text.
+    x (..., m, k), y (..., k, n) -> (..., m, n).
+    """
     ### BEGIN SOLUTION
     try:
         return np.matmul(x, y)
     except ValueError:
         what = f"cannot multiply {x.shape} by {y.shape}"
         if x.ndim == 0 or y.ndim == 0:
-            raise ValueError(f"{what}: a matrix product needs at least one axis on each side; use * to scale") from None
-        inner = x.shape[-1], y.shape[max(y.ndim - 2, 0)]
-        if inner[0] != inner[1]:
+            raise ValueError(f"{what}: a matrix product needs an axis on each side; use * for a number") from None
+        inner, other = x.shape[-1], y.shape[max(y.ndim - 2, 0)]
+        if inner != other:
             raise ValueError(
-                f"{what}: inner sizes {inner[0]} and {inner[1]} differ, and must be equal. Transpose one of the two, "
-                "or give the layer the size of its input."
+                f"{what}: inner sizes {inner} and {other} differ, and they must be equal. Is one of the two to be "
+                "transposed, or does a layer have the wrong input size?"
             ) from None
-        raise ValueError(f"{what}: batch axes {x.shape[:-2]} and {y.shape[:-2]} do not broadcast") from None
+        raise ValueError(f"{what}: the batch axes {x.shape[:-2]} and {y.shape[:-2]} do not broadcast") from None
     ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "test-matmul", "locked": true, "points": 8, "schema_version": 3, "solution": false, "task": false}
+def test_unit_matmul() -> None:
+    """Products of matrices, vectors and batches, and errors that name both shapes."""
+    a, b = Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([[5.0, 6.0], [7.0, 8.0]])
+    assert (a @ b).tolist() == [[19.0, 22.0], [43.0, 50.0]]
+    assert (a @ Tensor([1.0, 1.0])).tolist() == [3.0, 7.0]
+    assert (Tensor(np.ones((8, 1, 2, 3))) @ Tensor(np.ones((5, 3, 4)))).shape == (8, 5, 2, 4)
+    try:
+        Tensor(np.zeros((2, 3))) @ Tensor(np.zeros((4, 5)))
+    except ValueError as error:
+        assert str(error).startswith("cannot multiply (2, 3) by (4, 5): ") and "3 and 4" in str(error)
+    else:
+        raise AssertionError("inner sizes 3 and 4 differ, and nothing was raised")
+    ### BEGIN HIDDEN TESTS
+    batch = Tensor(np.arange(12.0).reshape(2, 2, 3))
+    assert (batch @ Tensor(np.eye(3))).tolist() == batch.tolist()
+    for left, right, names in (((5, 2), (3,), "2 and 3"), ((2, 3, 4), (5, 4, 6), "(2,) and (5,)"), ((2, 2), (), "()")):
+        try:
+            Tensor(np.zeros(left)) @ Tensor(np.zeros(right))
+        except ValueError as error:
+            assert f"cannot multiply {left} by {right}: " in str(error) and names in str(error)
+            continue
+        raise AssertionError(f"{left} by {right} does not fit")
+    ### END HIDDEN TESTS
+
+
+if __name__ == "__main__":
+    test_unit_matmul()
+
+# %% [markdown]
+# ## Step 9: other shapes of the same memory
+#
+# An array knows where its elements are by its **strides**: how many bytes to go for the next element along each axis.
+# For the 2 by 3 float32 array of step 1 they are (12, 4): 12 bytes to the next row, 4 to the next column. Element (i, j)
+# lies at byte 12 i + 4 j; element (1, 2) at byte 20.
+#
+# Exchanging the axes needs no copy. Only shape and strides are exchanged, and the same 24 bytes are read in another
+# order:
+#
+# ```
+#   memory     1  2  3  4  5  6
+#
+#   x          shape (2, 3)  strides (12, 4)      1 2 3
+#                                                 4 5 6
+#
+#   x.T        shape (3, 2)  strides (4, 12)      1 4
+#                                                 2 5
+#                                                 3 6
+# ```
+#
+# Such a result is a **view**: a write through it changes the original. `reshape` gives a view when the elements already
+# lie in the right order and copies otherwise; `x.T.reshape(6)` must copy, because 1, 4, 2, 5, 3, 6 is no regular walk
+# through the memory above. A slice is a view; picking elements by a list or a mask copies.
+
 
 # %% nbgrader={"grade": false, "grade_id": "shape-ops", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
 @op
 def reshape_op(x: Array, shape: tuple[int, ...]) -> Array:
-    """The same elements with other axes."""
+    """The same elements in the same order with other axes; one length may be -1, to be worked out.
+
+    TODO: NumPy's reshape, and its ValueError in words.
+    Example: six elements of shape (2, 3) into (3, -1) give (3, 2). Into (4, 2) they raise
+    "cannot reshape (2, 3) into (4, 2): ...", with the number of elements in the message.
+    """
     ### BEGIN SOLUTION
     try:
         return x.reshape(shape)
     except ValueError:
-        raise ValueError(
-            f"cannot reshape {x.shape} into {tuple(shape)}: the elements, {x.size} of them, do not fill it exactly"
-        ) from None
+        raise ValueError(f"cannot reshape {x.shape} into {shape}: {x.size} elements do not fill it exactly") from None
     ### END SOLUTION
 
 
 @op
 def permute_op(x: Array, axes: tuple[int, ...]) -> Array:
-    """The axes in another order."""
+    """The axes in another order.
+
+    TODO: NumPy's transpose with these axes, and its ValueError in words.
+    Example: shape (2, 3, 4) with the axes (2, 0, 1) becomes (4, 2, 3). With (0, 0, 1) it raises "cannot permute ...".
+    """
     ### BEGIN SOLUTION
     try:
         return x.transpose(axes)
     except ValueError:
-        raise ValueError(f"cannot permute {x.shape} by {axes}: name each axis from 0 to {x.ndim - 1} once") from None
+        raise ValueError(f"cannot permute {x.shape} by {axes}: name each of its {x.ndim} axes once") from None
     ### END SOLUTION
 
 
 @op
 def getitem_op(x: Array, key: Any) -> Array:
-    """The elements at key."""
-    ### BEGIN SOLUTION
+    """The elements at a key: an index, a slice, a mask, a list of indices, or a tuple of these."""
     return x[key]
-    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "test-shape-ops", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+def test_unit_shape_ops() -> None:
+    """Reshaping and permuting move no numbers, and say what is wrong when they cannot."""
+    x = Tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    assert x.reshape(3, -1).tolist() == [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+    assert x.T.tolist() == [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]
+    assert x.unsqueeze(0).permute(2, 0, 1).shape == (3, 1, 2)
+    assert np.shares_memory(x.T.numpy(), x.numpy()), "a transpose is a view, not a copy"
+    for wrong, text in (
+        (lambda: x.reshape(4, 2), "cannot reshape (2, 3) into (4, 2): "),
+        (lambda: x.permute(0, 0), "cannot permute (2, 3) by (0, 0): "),
+    ):
+        try:
+            wrong()
+        except ValueError as error:
+            assert str(error).startswith(text), f"the message should start {text!r}"
+        else:
+            raise AssertionError("nothing was raised")
+    ### BEGIN HIDDEN TESTS
+    cube = Tensor(np.arange(24.0).reshape(2, 3, 4))
+    assert cube.permute(1, 2, 0)[2, 3].tolist() == [11.0, 23.0]
+    assert cube.transpose(0, 2).shape == (4, 3, 2) and cube.flatten(1).shape == (2, 12)
+    assert cube.reshape((4, 6))[1].tolist() == [6.0, 7.0, 8.0, 9.0, 10.0, 11.0]
+    ### END HIDDEN TESTS
+
+
+if __name__ == "__main__":
+    test_unit_shape_ops()
+
+# %% [markdown]
+# ## Step 10: joining, choosing, making
+#
+# `cat` puts tensors one after another along an axis that they have, `stack` side by side along a new one, and `where`
+# picks from two tensors element by element. They are given.
 
 
 # %%
@@ -817,100 +1299,53 @@ def where_op(condition: Array, x: Array, y: Array) -> Array:
 
 
 def cat(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """Tensors one after another along an axis; their other axes must agree."""
-    tensors = _alike("cat", tensors)
-    shapes = [tensor.shape for tensor in tensors]
-    try:
-        return apply(cat_op, *tensors, axis=axis)
-    except ValueError as error:
-        raise ValueError(f"cannot cat shapes {_listed(shapes)} along axis {axis}: {error}") from None
+    """Tensors one after another along an axis; their other axes must agree, or ValueError names the shapes."""
+    return _join("cat", cat_op, tensors, axis)
 
 
 def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """Tensors of one shape side by side along a new axis."""
-    tensors = _alike("stack", tensors)
+    """Tensors of one shape side by side along a new axis; ValueError names the shapes that differ."""
+    return _join("stack", stack_op, tensors, axis)
+
+
+def _join(verb: str, op: Op, tensors: Sequence[Tensor], axis: int) -> Tensor:
+    tensors = _same_kind(*map(as_tensor, tensors))
+    if not tensors:
+        raise ValueError(f"cannot {verb} no tensors at all: give it one or more")
     try:
-        return apply(stack_op, *tensors, axis=axis)
+        return apply(op, *tensors, axis=axis)
     except ValueError as error:
-        raise ValueError(f"cannot stack shapes {_listed([t.shape for t in tensors])}: {error}") from None
+        shapes = ", ".join(str(tensor.shape) for tensor in tensors)
+        raise ValueError(f"cannot {verb} the shapes {shapes} along axis {axis}: {error}") from None
 
 
 def where(condition: Any, x: Any, y: Any) -> Tensor:
-    """x where the condition holds and y elsewhere, each broadcast against the others."""
-    if not isinstance(x, Tensor) and not isinstance(y, Tensor):
-        x = as_tensor(x)
+    """x where the condition holds and y elsewhere, broadcast against each other."""
     if not isinstance(x, Tensor):
-        x = _operand(x, y.dtype)
-    elif not isinstance(y, Tensor):
+        x = _operand(x, y.dtype) if isinstance(y, Tensor) else as_tensor(x)
+    if not isinstance(y, Tensor):
         y = _operand(y, x.dtype)
-    x, y = same_kind(x, y)
-    condition = condition if isinstance(condition, Tensor) else as_tensor(condition, bool)
+    if x is None or y is None:
+        raise TypeError("where chooses between tensors, arrays or numbers")
+    chosen = as_tensor(condition, bool)
+    x, y = _same_kind(x, y)
     try:
-        return apply(where_op, condition, x, y)
+        return apply(where_op, chosen, x, y)
     except ValueError:
-        broadcast_shape(condition.shape, broadcast_shape(x.shape, y.shape, "choose between"), "choose by")
+        shape = broadcast_shape(x.shape, y.shape, "choose between")
+        broadcast_shape(chosen.shape, shape, "choose by")
         raise
 
 
-def _alike(verb: str, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-    if not tensors:
-        raise ValueError(f"cannot {verb} nothing: give it at least one tensor")
-    return same_kind(*(as_tensor(tensor) for tensor in tensors))
-
-
-def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
-    return ", ".join(map(str, shapes[:-1])) + f" and {shapes[-1]}" if len(shapes) > 1 else str(shapes[0])
-
+# %% [markdown]
+# Last, the constructors. A shape may be given as `zeros(2, 3)` or `zeros((2, 3))`. Random numbers come from one generator,
+# and `manual_seed` starts it anew, so that a run can be repeated exactly. For float32 we ask the generator for
+# float32 numbers: drawing float64 and converting takes longer, and 8 bytes for each number on the way to 4.
+#
+# `arange` follows its arguments: three integers give int64, because such a tensor is mostly used as an index, and
+# anything else gives float32. `arange(2, 8, 3)` is [2, 5]: the end is not included.
 
 # %% nbgrader={"grade": false, "grade_id": "constructors", "locked": false, "schema_version": 3, "solution": true, "task": false}
-#| export
-def full(shape: Any, value: float, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """A tensor of a shape with one value everywhere."""
-    ### BEGIN SOLUTION
-    return _made(np.full(shape, value, dtype=dtype), requires_grad)
-    ### END SOLUTION
-
-
-def zeros(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """A tensor of zeros: zeros(2, 3) or zeros((2, 3))."""
-    ### BEGIN SOLUTION
-    return _made(np.zeros(_sizes(shape), dtype=dtype), requires_grad)
-    ### END SOLUTION
-
-
-def ones(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """A tensor of ones: ones(2, 3) or ones((2, 3))."""
-    ### BEGIN SOLUTION
-    return _made(np.ones(_sizes(shape), dtype=dtype), requires_grad)
-    ### END SOLUTION
-
-
-def arange(start: float, stop: float | None = None, step: float = 1, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """The numbers start, start + step, ... below stop; from 0 when only one is given. Integers give int64."""
-    ### BEGIN SOLUTION
-    if stop is None:
-        start, stop = 0, start
-    if dtype is None:
-        dtype = np.int64 if all(isinstance(n, int | np.integer) for n in (start, stop, step)) else np.float32
-    return _made(np.arange(start, stop, step).astype(dtype), requires_grad)
-    ### END SOLUTION
-
-
-def randn(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """Random numbers of mean 0 and variance 1, normally distributed."""
-    ### BEGIN SOLUTION
-    return _made(generator().standard_normal(_sizes(shape), dtype=_drawn(dtype)).astype(dtype), requires_grad)
-    ### END SOLUTION
-
-
-def rand(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """Random numbers from 0 to below 1, evenly distributed."""
-    ### BEGIN SOLUTION
-    return _made(generator().random(_sizes(shape), dtype=_drawn(dtype)).astype(dtype), requires_grad)
-    ### END SOLUTION
-
-
-# %%
 #| export
 _generators = [np.random.default_rng()]
 
@@ -921,13 +1356,451 @@ def manual_seed(seed: int) -> None:
 
 
 def generator() -> np.random.Generator:
-    """The source of all random numbers here: randn and rand draw from it, and so should later modules."""
+    """The source of all random numbers: randn and rand draw from it, and so do later modules."""
     return _generators[0]
 
 
-def _drawn(dtype: Any) -> Any:
-    return np.float32 if np.dtype(dtype) == np.float32 else np.float64
-
-
 def _made(array: Array, requires_grad: bool) -> Tensor:
-    return Tensor(array, array.dtype, requires_grad)
+    """A Tensor around a new array."""
+    result = _wrap(array)
+    if requires_grad:
+        _check_float(result.dtype)
+        result.requires_grad = True
+    return result
+
+
+def full(shape: Any, value: float, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+    """A tensor with one value everywhere.
+
+    TODO: an array of the shape, value and dtype, given to _made. Example: full((2,), 0.5) holds [0.5, 0.5].
+    """
+    ### BEGIN SOLUTION
+    return _made(np.full(shape, value, dtype=_number_dtype(dtype)), requires_grad)
+    ### END SOLUTION
+
+
+def zeros(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros."""
+    return _made(np.zeros(_sizes(shape), dtype=_number_dtype(dtype)), requires_grad)
+
+
+def ones(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+    """A tensor of ones."""
+    return full(_sizes(shape), 1, dtype, requires_grad)
+
+
+def arange(
+    start: float, stop: float | None = None, step: float = 1, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """The numbers start, start + step, ... below stop; from 0 up when only one number is given.
+
+    TODO: sort out start and stop, choose the dtype when it is None, make the array with np.arange.
+    Example: arange(3) is int64 [0, 1, 2]; arange(0, 1, 0.25) is float32 [0, 0.25, 0.5, 0.75].
+    Hint: isinstance(n, int | np.integer) asks whether n is a whole number by its type.
+    """
+    ### BEGIN SOLUTION
+    if stop is None:
+        start, stop = 0, start
+    if dtype is None:
+        whole = all(isinstance(number, int | np.integer) for number in (start, stop, step))
+        dtype = np.int64 if whole else np.float32
+    return _made(np.arange(start, stop, step).astype(_number_dtype(dtype)), requires_grad)
+    ### END SOLUTION
+
+
+def randn(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+    """Normally distributed random numbers of mean 0 and variance 1.
+
+    TODO: draw them with generator().standard_normal(size, dtype=...), which knows float32 and float64 only, and convert.
+    Example: after manual_seed(0), randn(2, 3) is the same each time.
+    Hint: _sizes(shape) is the shape as a tuple, _drawn(dtype) the dtype to draw, astype(..., copy=False) the conversion.
+    """
+    ### BEGIN SOLUTION
+    numbers = generator().standard_normal(_sizes(shape), dtype=_drawn(dtype))
+    return _made(numbers.astype(_number_dtype(dtype), copy=False), requires_grad)
+    ### END SOLUTION
+
+
+def rand(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+    """Evenly distributed random numbers from 0 to just below 1."""
+    drawn = generator().random(size=_sizes(shape), dtype=_drawn(dtype))
+    return _made(drawn.astype(_number_dtype(dtype), copy=False), requires_grad)
+
+
+def _drawn(dtype: Any) -> Any:
+    return np.float32 if _number_dtype(dtype) == np.float32 else np.float64
+
+
+# %% nbgrader={"grade": true, "grade_id": "test-constructors", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+def test_unit_constructors() -> None:
+    """Shapes, values and dtypes are as asked for, and a seed repeats the random numbers."""
+    assert full((2,), 0.5).tolist() == [0.5, 0.5] and ones(2, 3).shape == zeros((2, 3)).shape == (2, 3)
+    assert arange(3).tolist() == [0, 1, 2] and arange(3).dtype == np.int64
+    assert arange(0, 1, 0.25).tolist() == [0.0, 0.25, 0.5, 0.75] and arange(0, 1, 0.25).dtype == np.float32
+    manual_seed(0)
+    first = randn(2, 3)
+    second = randn(2, 3)
+    manual_seed(0)
+    assert first.dtype == np.float32 and first.tolist() == randn(2, 3).tolist() != second.tolist()
+    ### BEGIN HIDDEN TESTS
+    assert arange(2, 8, 3).tolist() == [2, 5] and arange(4, dtype=np.float32).dtype == np.float32
+    assert full((3, 1), 7, dtype=np.int64).tolist() == [[7], [7], [7]] and full((), 2).item() == 2.0
+    many = randn(200, 200, dtype=np.float64, requires_grad=True)
+    assert many.requires_grad and many.dtype == np.float64
+    assert abs(many.mean().item()) < 0.03 and abs(many.var().item() - 1) < 0.05
+    ### END HIDDEN TESTS
+
+
+if __name__ == "__main__":
+    test_unit_constructors()
+
+# %% [markdown]
+# ## Bytes and strides, by you
+#
+# A batch of 32 colour images of 224 by 224 pixels, float32, contiguous, in the order (images, channels, rows, columns):
+# shape (32, 3, 224, 224). Work the numbers out with paper or with Python, and assign them.
+#
+# Remember that a stride is in bytes, that the last axis of a contiguous array has the stride of one element, and that
+# 1 MB is 10^6 bytes (1 MiB, 2^20 bytes, is another unit).
+
+
+# %% nbgrader={"grade": false, "grade_id": "image-batch-numbers", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def image_batch_numbers() -> dict[str, float]:
+    """The numbers of a float32 batch of shape (32, 3, 224, 224).
+
+    TODO: assign
+    elements          how many numbers the batch holds
+    nbytes            how many bytes they take
+    megabytes         the same in MB
+    row_stride        bytes from one row of pixels to the next in the same channel
+    channel_stride    bytes from one channel to the next in the same image
+    image_stride      bytes from one image to the next
+    copied_by_permute bytes that permute(0, 2, 3, 1) copies
+    """
+    ### BEGIN SOLUTION
+    elements = 32 * 3 * 224 * 224
+    nbytes = 4 * elements
+    megabytes = nbytes / 10**6
+    row_stride = 224 * 4
+    channel_stride = 224 * row_stride
+    image_stride = 3 * channel_stride
+    copied_by_permute = 0
+    ### END SOLUTION
+    return {
+        "elements": elements,
+        "nbytes": nbytes,
+        "megabytes": megabytes,
+        "row_stride": row_stride,
+        "channel_stride": channel_stride,
+        "image_stride": image_stride,
+        "copied_by_permute": copied_by_permute,
+    }
+
+
+# %% nbgrader={"grade": true, "grade_id": "test-image-batch-numbers", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+def test_unit_image_batch_numbers() -> None:
+    """The numbers are those of the array itself."""
+    numbers = image_batch_numbers()
+    batch = np.zeros((32, 3, 224, 224), dtype=np.float32)
+    assert numbers["elements"] == batch.size, "multiply the lengths of the four axes"
+    assert numbers["nbytes"] == batch.nbytes, "float32 takes 4 bytes"
+    assert abs(numbers["megabytes"] - batch.nbytes / 1e6) < 1e-3, "1 MB is 10^6 bytes"
+    strides = [numbers[name] for name in ("image_stride", "channel_stride", "row_stride")]
+    assert strides == list(batch.strides[:3]), "a stride is the bytes of everything inside that axis"
+    view = batch.transpose(0, 2, 3, 1)
+    assert (numbers["copied_by_permute"] == 0) == np.shares_memory(view, batch), "is the permuted batch a view?"
+
+
+if __name__ == "__main__":
+    test_unit_image_batch_numbers()
+
+# %% [markdown]
+# ## All of it together
+#
+# A network of two layers, 2 inputs, 2 hidden units and 1 output, by hand. The hidden units keep what is positive:
+#
+# ```
+#   x = [[1, 2], [3, -1]]     w1 = [[1, -1], [2, 1]]    b1 = [0.5, 0]    w2 = [[2], [1]]
+#
+#   x @ w1               [[5, 1], [1, -4]]
+#   + b1                 [[5.5, 1], [1.5, -4]]
+#   keep the positive    [[5.5, 1], [1.5, 0]]
+#   @ w2                 [[12], [3]]
+#   mean                 7.5
+# ```
+
+
+# %% nbgrader={"grade": true, "grade_id": "test-module-tensor", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+def test_module_tensor() -> None:
+    """A small network computes what the lesson computed by hand, and its result knows how it was made."""
+    x = Tensor([[1, 2], [3, -1]])
+    w1, b1 = Parameter([[1, -1], [2, 1]]), Parameter([0.5, 0])
+    w2 = Parameter([[2], [1]])
+    before = x @ w1 + b1
+    hidden = where(before > 0, before, 0.0)
+    loss = (hidden @ w2).mean()
+    assert hidden.tolist() == [[5.5, 1.0], [1.5, 0.0]] and loss.item() == 7.5
+
+    made_by, queue = [], [loss]
+    while queue:
+        tensor = queue.pop()
+        if tensor.origin is not None:
+            made_by.append(tensor.origin.op.name)
+            queue += tensor.origin.inputs
+    assert made_by == ["mean", "matmul", "where", "add", "matmul"], "the origins lead back from the loss to the leaves"
+    assert loss.requires_grad and not (before > 0).requires_grad and loss.detach().origin is None
+
+
+if __name__ == "__main__":
+    test_module_tensor()
+
+# %% [markdown]
+# ## What it costs: layout
+#
+# `x` is a contiguous float32 matrix of 1,000 by 2,000, which is 8 MB. Which of `x.T`, `x[:, ::2]`, `x[5]`,
+# `x.reshape(2000, 1000)`, `x.T.reshape(1000, 2000)`, `x[[0, 1, 2]]` and `x + 0` share memory with `x`, and which copy?
+#
+# For each of the seven, view or copy, write your guess: ___
+
+
+# %%
+def analyze_layout() -> None:
+    """Print shape, strides and whether memory is shared, for results of shape operations."""
+    x = zeros(1000, 2000)
+    cases = {
+        "x": x,
+        "x.T": x.T,
+        "x[:, ::2]": x[:, ::2],
+        "x[5]": x[5],
+        "x.reshape(2000, 1000)": x.reshape(2000, 1000),
+        "x.T.reshape(1000, 2000)": x.T.reshape(1000, 2000),
+        "x[[0, 1, 2]]": x[[0, 1, 2]],
+        "x + 0": x + 0,
+    }
+    print(f"{'result':<25}{'shape':<15}{'strides':<15}{'contiguous':<12}{'memory':<8}{'new bytes':>10}")
+    for name, tensor in cases.items():
+        array = tensor.numpy()
+        shared = np.shares_memory(array, x.numpy())
+        print(
+            f"{name:<25}{array.shape!s:<15}{array.strides!s:<15}{array.flags.c_contiguous!s:<12}"
+            f"{'shared' if shared else 'own':<8}{0 if shared else array.nbytes:>10,}"
+        )
+
+
+if __name__ == "__main__":
+    analyze_layout()
+
+# %% [markdown]
+# A view costs a few hundred bytes for the new array object, whatever its size. The price comes later, when the elements
+# are read in an order that is not the order of memory.
+#
+# ## What it costs: walking with strides
+#
+# Memory reaches the processor in cache lines of 64 bytes, 16 numbers of float32. A walk that takes every 16th number
+# uses 4 bytes of each line and still fetches all 64. We add up 250,000 numbers that lie 1, 2, 4, 8, 16 and 32 elements
+# apart. How many times longer than the first does the walk with stride 16 take? And how many times longer than a
+# straight copy of a 2,048 by 2,048 matrix is a copy of its transpose? Write your guess: ___
+
+# %%
+import time
+
+
+def best_seconds(work: Callable[[], Any], repeats: int = 5) -> float:
+    """The shortest of some runs: what the work takes when nothing else disturbs it."""
+    taken = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return min(taken)
+
+
+def analyze_strided_walks() -> None:
+    """Print the time of sums over numbers further and further apart, and of a straight and a transposed copy."""
+    count = 250_000
+    memory = np.ones(32 * count, dtype=np.float32)
+    print(f"{'stride':>10}{'bytes apart':>14}{'lines touched':>16}{'ns per number':>16}{'ratio':>8}")
+    first = 0.0
+    for stride in (1, 2, 4, 8, 16, 32):
+        walk = memory[: stride * count : stride]
+        seconds = best_seconds(walk.sum)
+        first = first or seconds
+        lines = count * min(4 * stride, 64) // 64
+        print(f"{stride:>10}{4 * stride:>14}{lines:>16,}{seconds / count * 1e9:>16.2f}{seconds / first:>8.1f}")
+    matrix = np.ones((2048, 2048), dtype=np.float32)
+    straight = best_seconds(matrix.copy)
+    turned = best_seconds(lambda: np.ascontiguousarray(matrix.T))
+    print(f"copy of 2048 x 2048: {straight * 1e3:.1f} ms; of its transpose: {turned * 1e3:.1f} ms")
+    print(f"ratio: {turned / straight:.1f}")
+
+
+if __name__ == "__main__":
+    analyze_strided_walks()
+
+# %% [markdown]
+# From stride 16 on each number needs a line of its own. The transposed copy is worse: one of its two sides goes down a
+# column in steps of 8,192 bytes, and lines that lie a power of two apart compete for the same few places in the cache.
+#
+# ## What it costs: broadcasting
+#
+# `x` has shape (1000, 1000). We add a tensor of the same shape, a row (1000,), a column (1000, 1) and one number, and
+# also a row to a column. The arithmetic is the same each time, a million additions. What changes is how many bytes are
+# read: 8 MB with the full matrix, half of that with the row. By what factor is adding the row faster? Write your
+# guess: ___
+
+
+# %%
+def analyze_broadcasting() -> None:
+    """Print bytes read and written, and time, for additions that broadcast in different ways."""
+    x = ones(1000, 1000)
+    row, column, number = ones(1000), ones(1000, 1), ones()
+    cases = (("x + matrix", x, ones(1000, 1000)), ("x + row", x, row), ("x + column", x, column))
+    print(f"{'sum':<14}{'bytes read':>12}{'bytes written':>15}{'us':>8}")
+    for name, left, right in (*cases, ("x + number", x, number), ("column + row", column, row)):
+        seconds = best_seconds(lambda left=left, right=right: left + right, repeats=20)
+        read = left.numpy().nbytes + right.numpy().nbytes
+        print(f"{name:<14}{read:>12,}{4 * 1000 * 1000:>15,}{seconds * 1e6:>8.0f}")
+    stored = np.ascontiguousarray(np.broadcast_to(row.numpy(), (1000, 1000))).nbytes
+    print(f"a row repeated 1000 times in memory would be {stored:,} bytes; broadcast it is {row.numpy().nbytes:,}")
+
+
+if __name__ == "__main__":
+    analyze_broadcasting()
+
+# %% [markdown]
+# Where this was written, it was not faster at all. These matrices fit into the processor's cache, so bytes cost little,
+# and NumPy enters its inner loop 1,000 times, once for each row, instead of once. Broadcasting saves memory first.
+#
+# The trap is in the line column + row: 4,000 bytes and 4,000 bytes give 4,000,000. Two vectors of 100,000 numbers, one
+# of them made a column by a slip, ask for 40 GB. A subtraction of predictions (n, 1) and targets (n,) is the usual way
+# to get there, and no error is raised.
+#
+# ## What it costs: the gate
+#
+# `apply` wraps each result and may note its origin. That takes a fixed time for each op, however many elements there
+# are. From how many elements on does the gate cost less than a tenth of the addition itself? And how much slower than
+# `x * x * x` is `np.power(x, 3)`? Write your guess: ___
+
+
+# %%
+def analyze_gate() -> None:
+    """Print the time of an addition by NumPy alone, through the gate, and with the origin noted."""
+    print(f"{'elements':>10}{'NumPy us':>12}{'Tensor us':>12}{'with origin us':>16}{'overhead':>10}")
+    for count in (10, 1_000, 100_000, 1_000_000):
+        plain, wanted = ones(count), ones(count, requires_grad=True)
+        array, turns = plain.numpy(), max(1, 20_000 // count)
+        times = [
+            best_seconds(lambda x=x, n=turns: [x + x for _ in range(n)], repeats=7) / turns * 1e6
+            for x in (array, plain, wanted)
+        ]
+        print(f"{count:>10,}{times[0]:>12.2f}{times[1]:>12.2f}{times[2]:>16.2f}{times[2] / times[0] - 1:>10.0%}")
+    x = ones(100_000).numpy() * np.float32(1.5)
+    cube, power = best_seconds(lambda: x * x * x), best_seconds(lambda: np.power(x, np.float32(3)))
+    print(f"the cube of 100,000 numbers: {cube * 1e6:.0f} us as a product, {power * 1e6:.0f} us as a power")
+
+
+if __name__ == "__main__":
+    analyze_gate()
+
+# %% [markdown]
+# The fixed cost, about one microsecond for each op, is most of the time for ten numbers and nothing for a million. It is
+# why real frameworks fuse several operations into one, and why a loop over elements in Python has no place here.
+#
+# ## Reflection 1: the order of the axes
+#
+# Image files store pixels as (rows, columns, channels). Your convolution wants (channels, rows, columns). A colleague
+# writes `batch.permute(0, 3, 1, 2)` in the data loader, and the training step becomes slower although "a permute is
+# free". Explain what happens and what you would do. Answer in 150 to 300 words.
+#
+# - (4 points) says that permute changes shape and strides only, and that the cost arises where elements are read
+# - (3 points) explains the slow reads with cache lines and strides, with numbers
+# - (3 points) proposes where a copy should be made and weighs it against the reads it saves
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "reflection-layout", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
+# `permute` is free only at the moment it is called. It makes a new array object with another shape and other strides and
+# copies none of the pixels, so a batch of 32 images of 224 by 224 pixels still lies in memory as it came from the files:
+# for float32 the three channels of one pixel are neighbours, 4 bytes apart, and two neighbouring pixels of one channel
+# are 12 bytes apart.
+#
+# The convolution walks along a row of one channel. In the permuted view each step is 12 bytes. A cache line of 64
+# bytes then brings 5 or 6 useful numbers instead of 16, so about three times as many lines must be fetched, and the
+# processor cannot load a whole vector of neighbours with one instruction. A library for matrix products may refuse
+# such an array and make a contiguous copy of its own, silently and in every call. If the batch is read once for each
+# of several operations, or once again in the backward pass, the price is paid each time.
+#
+# I would make one contiguous copy where the data enters: either the loader stores each sample in (channels, rows,
+# columns), or it copies the batch right after the permute. That copy reads and writes 19.3 MB once, a few milliseconds
+# at worst, and it can be made in the loader's thread while the previous step computes. It would not pay if the batch
+# were read only once, or if the convolution were written for channels last, which is the order that some processors
+# prefer. So I would measure both before deciding: the time of the whole step, with and without the copy.
+
+# %% [markdown]
+# ## Reflection 2: one gate
+#
+# All operations pass through `apply`, and an op does not know what a gradient is. Another design gives `Tensor` a
+# method for each operation that computes the result and also stores a function for its derivative. Compare the two.
+# What does each recorded origin keep alive in memory, and for how long? Answer in 150 to 300 words.
+#
+# - (4 points) names advantages of the gate: one place for recording, observing and switching off; ops that are testable
+#   as pure functions; derivatives added later without changing the class
+# - (3 points) names a cost or limit of the gate, such as time for each op or the discipline not to go around it
+# - (3 points) says what an origin keeps alive and until when, and what `requires_grad=False` or `detach` change
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "reflection-gate", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
+# With the gate, recording is written once. Switching it off, counting operations, or measuring memory are changes in one
+# function and apply to every op, also to those that a later module adds. An op is a pure function of arrays, so it can
+# be tested alone against a formula, used without tensors, and replaced by a faster one. Derivatives live in a table of
+# their own, and a missing one can be reported by name. If each method stored its own derivative function, forward and
+# backward code would be interleaved, every new operation would repeat the recording logic, and forgetting it in one
+# method would give silently wrong gradients.
+#
+# The gate has costs. Each op pays about a microsecond for wrapping and noting, which dominates for ten numbers and
+# vanishes for a million. And it works only if nobody goes around it: code that reads `.data`, computes with NumPy and
+# wraps the result cuts the chain without an error. That must be forbidden by convention and checked by a tool.
+#
+# An origin refers to its input tensors, and each of those to its own origin. So as long as the loss is alive, the whole
+# forward pass is: every intermediate array, even those no derivative will need. In training that is the largest part of
+# memory, and it grows with the batch size and the depth. It is freed when the loss is dropped or when backward
+# releases the origins. A list that collects loss tensors over an epoch keeps every step's arrays; collecting
+# `loss.item()` does not. Without `requires_grad`, or after `detach`, no origin is made, and each array can go as soon
+# as the next one is computed.
+
+# %% [markdown]
+# ## Reflection 3: four bytes
+#
+# The default dtype is float32. Name a computation in this course's field where float32 is too little, one where 2 bytes
+# or 1 byte are enough, and explain how a float64 constant in the wrong place can slow a program down without an error.
+# Answer in 150 to 300 words.
+#
+# - (3 points) a case where float32 loses needed digits, with the reason and a number
+# - (3 points) a case where fewer bytes are enough, with what is gained
+# - (4 points) explains dtype promotion and its cost in memory and time, and how the rule of step 5 prevents it
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "reflection-dtype", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
+# A float32 has a fraction of 24 bits, about 7 decimal digits. Above 2^24 = 16,777,216 it cannot represent every
+# integer: adding 1 to 16,777,216 gives the same number again. A counter or a running sum kept in float32 therefore stops
+# growing there, and adding many small losses one by one loses digits long before. Checking derivatives by finite
+# differences needs float64 as well: the difference of two nearly equal losses, with a step of 1e-5, is smaller than the
+# rounding error of each in float32.
+#
+# Weights of a trained network are at the other end. Predictions hardly change when each weight is rounded to 2 bytes, or
+# to 1 byte with a scale for each channel. The gain is two or four times less memory, and for a model that is limited by
+# reading its weights, as a language model is when it writes token by token, nearly as much time. Pixels come as 1 byte
+# each and should be stored so until they are used.
+#
+# When arrays of two dtypes meet, NumPy's result takes the wider one. A float64 array in the middle of a float32 network,
+# perhaps a mask made by `np.ones` or a mean computed outside, makes every later result float64. Nothing fails and the
+# numbers even get a little better, but every array takes twice the bytes, and since a vector register holds half as
+# many of them, matrix products take about twice as long. The rule of step 5 prevents it: a number or an array takes
+# the dtype of the tensor it meets. Only two tensors, where somebody chose both dtypes, are promoted.
+
+# %% [markdown]
+# ## Summary
+#
+# You have built the type on which everything else stands: an array with a dtype, a gate through which every operation
+# passes and which notes where results come from, and a set of pure functions with errors that say what to do. You have
+# measured that a transpose costs nothing until it is read, that broadcasting saves memory and not arithmetic, and what
+# one pass through the gate costs.
+#
+# `tensor.backward()` says that it is built in module 06; the notes it needs are all there. Next, module 02 adds the
+# functions between the layers. Each of them is one `@op`.
