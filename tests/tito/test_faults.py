@@ -6,6 +6,8 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +24,16 @@ from tito.workspace import Workspace
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
+@pytest.fixture
+def real_runs() -> None:
+    """Asks for tests that do run."""
+
+
 @pytest.fixture(autouse=True)
-def _same_time_and_no_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def _same_time_and_no_runs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two runs of a command give the same bytes, and tests pass without being run: writes are what is tested here."""
+    if "real_runs" in request.fixturenames:
+        return
     for where in ("tito.workspace.now", "tito.lifecycle.completing.now"):
         monkeypatch.setattr(where, lambda: "2030-01-01T00:00:00Z")
 
@@ -272,3 +281,39 @@ def test_init_makes_a_workspace_or_none(home: Path, tmp_path: Path, fault: Fault
             assert Learner(root, home).tito("init", str(root), cwd=place).code == 0
             assert files_of(root) == after
         shutil.rmtree(root)
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from faults import Fault, Injector
+Injector(Path(sys.argv[2]), int(sys.argv[3]), Fault.KILL).install()
+from tito.__main__ import main
+sys.argv = ["tito", *sys.argv[4:]]
+sys.exit(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("real_runs")
+def test_a_completion_with_its_real_runs_is_all_or_nothing(learner: Learner) -> None:
+    """Catches a write of the runs themselves, or of a second process, that the quick tests above leave out."""
+    learner.solve("1")
+    before = files_of(learner.root)
+    for at in range(1, 100):
+        root = copier(learner.root)()
+        words = ["module", "complete", "1"]
+        command = [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), str(root), str(at), *words]
+        done = subprocess.run(command, cwd=root, env=learner.environment(), capture_output=True, check=False)
+        assert done.returncode in (0, -9), done.stderr
+        tried = Learner(root, learner.home)
+        assert tried.tito("status").code == 0
+        complete = tried.tito("status", "--json").json["modules"][0]["state"] == "complete"
+        assert complete or files_of(root) == before
+        assert complete == tried.package("1").exists() == (tried.tito("module", "why", "1").code == 0)
+        if done.returncode == 0:
+            assert complete and at > 8
+            return
+        shutil.rmtree(root)
+    raise AssertionError("the command never completed")
