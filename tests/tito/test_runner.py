@@ -237,8 +237,8 @@ def test_a_graded_cell_of_the_learners_own_may_not_redefine_a_test(solver: Learn
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("assert double(2) == 4", "assert True", "test-double was edited (line 36)"),
-        ('    """Doubling works for both signs."""\n', "", "test-double was edited (line 36)"),
+        ("assert double(2) == 4", "assert True", "test-double was edited (line 34)"),
+        ('    """Doubling works for both signs."""\n', "", "test-double was edited (line 34)"),
         ('"grade_id": "test-double"', '"grade_id": "test-other"', "test-double was deleted"),
         ('"grade_id": "negate"', '"grade_id": "test-double"', "test-double is there 2 times"),
     ],
