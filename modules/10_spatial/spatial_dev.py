@@ -531,11 +531,8 @@ def conv2d(x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any 
         grey = " Give a grey picture its channel axis: x.unsqueeze(0)." if x.ndim == 2 else ""
         raise ValueError(f"a convolution takes inputs of shape {shapes}.{grey}")
     if x.shape[-3] != channels:
-        last = (
-            " Its last axis fits: x.permute(..., -1, -3, -2) puts the channels first."
-            if x.shape[-1] == channels
-            else ""
-        )
+        order = ("2, 0, 1", "0, 3, 1, 2")[x.ndim - 3]
+        last = f" Are the channels last? x.permute({order}) puts them first." if x.shape[-1] == channels else ""
         raise ValueError(
             f"Expected {channels} input channels, got {x.shape[-3]}: the input has shape {x.shape}, and the weight "
             f"{weight.shape} takes (..., {channels}, H, W).{last}"
@@ -973,19 +970,21 @@ if __name__ == "__main__":
 def avg_pool2d_op(x: Array, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> Array:
     """The mean of each window, padding included; of integers, rounded towards zero.
 
-    TODO: pad x with zeros, add up its views, divide by the number of places in the window.
+    TODO: add up the views of x, which is padded already. The division follows.
     Example: the picture above gives [[3, 1.25], [4, 6.5]].
     Hint: views[0].copy(), then `y += view` for the others.
     x (..., H, W) -> (..., height, width), of the same dtype.
     """
-    count = kernel[0] * kernel[1]
+    whole = x.dtype.kind != "f"  # integers are added up in 64 bits: four bytes of 200 do not fit into one
+    dtype, x = x.dtype, pad(x.astype(np.int64) if whole else x, padding)
     ### BEGIN SOLUTION
-    views = kernel_views(pad(x, padding), kernel, stride)
+    views = kernel_views(x, kernel, stride)
     y = views[0].copy()
     for view in views[1:]:
         y += view
     ### END SOLUTION
-    return y * y.dtype.type(1 / count) if y.dtype.kind == "f" else np.trunc(y / count).astype(y.dtype)
+    y = y / (kernel[0] * kernel[1])
+    return np.trunc(y).astype(dtype) if whole else y
 
 
 def _avg_pool2d_rule(
@@ -998,7 +997,7 @@ def _avg_pool2d_rule(
     (top, left), (height, width) = padding, x.shape[-2:]
     total = np.zeros((*x.shape[:-2], height + 2 * top, width + 2 * left), dtype=g.dtype)
     ### BEGIN SOLUTION
-    share = g * g.dtype.type(1 / (kernel[0] * kernel[1]))
+    share = g / (kernel[0] * kernel[1])
     for part in kernel_views(total, kernel, stride):
         part += share
     ### END SOLUTION
