@@ -37,7 +37,7 @@
 #| export
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -444,13 +444,14 @@ if __name__ == "__main__":
 #
 # Patches hold each pixel up to kh * kw times. For a batch of 32 images of 32 channels and 32x32 pixels and a padded 3x3
 # kernel, that is 32 * 32 * 9 * 1,024 numbers: 37,748,736 bytes in float32, nine times the input. So we do not make them
-# all at once. `patch_blocks`, which is given, lends one buffer of at most about 2 MB, which stays in a processor's
-# cache, again and again for a few images at a time. It yields pairs: which images, and the buffer for their patches.
+# all at once. `patch_blocks`, which is given, lends one buffer of about 4 MB again and again, for a few images at a time.
+# It yields pairs: which images, and the buffer for their patches. `gathered`, given too, pads the batch and fills each
+# buffer with your gather.
 
 
 # %%
 #| export
-_BLOCK_BYTES = 2**21  # of patches at a time: what is written stays in the cache until the product reads it
+_BLOCK_BYTES = 2**22  # of patches at a time
 
 
 def pad(x: Array, padding: Sequence[int], value: float = 0) -> Array:
@@ -477,34 +478,43 @@ def patch_blocks(x: Array, kernel: Sequence[int], stride: Sequence[int]) -> Iter
         yield slice(start, stop), memory[: stop - start]
 
 
+def gathered(
+    x: Array, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
+) -> Iterator[tuple[slice, Array]]:
+    """Pairs (slice of the batch, patches of these images, gathered); the next pair overwrites the patches."""
+    x = pad(x, padding)
+    for block, patches in patch_blocks(x, kernel, stride):
+        gather(x[block], patches, kernel, stride)
+        yield block, patches
+
+
 # %% nbgrader={"grade": false, "grade_id": "conv2d-op", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
-@op
+@op(saves=True)
 def conv2d_op(
     x: Array, weight: Array, *bias: Array, stride: Sequence[int] = (1, 1), padding: Sequence[int] = (0, 0)
-) -> Array:
-    """The convolution of a batch: for each block of images, gather the patches, then one matrix product.
+) -> tuple[Array, Array | None]:
+    """The convolution of a batch: one matrix product for each block of images.
 
     TODO: fill `outputs`, which is y with its last two axes made one.
-    Approach: for each block, gather the patches of x[block]; read them as (images, C * kh * kw, height * width);
-    multiply `kernels` by them with np.matmul and its `out=outputs[block]`. Afterwards add the bias, if there is one.
+    Approach: for each block and its patches, read the patches as (images, C * kh * kw, height * width); multiply `kernels`
+    by them with np.matmul and its `out=outputs[block]`. Afterwards add the bias, if there is one.
     Example: the two channels of step 3 give [[[[18.5]]]].
     Hint: bias is a tuple, empty or with one array (O,); bias[0][:, None] stands as a column beside outputs (N, O, ...).
-    x (N, C, H, W), weight (O, C, kh, kw), bias (O,) -> (N, O, height, width).
+    x (N, C, H, W), weight (O, C, kh, kw), bias (O,) -> (N, O, height, width), and all patches if they are one block.
     """
-    kernel = weight.shape[2:]
+    kernel, patches = weight.shape[2:], None
     height, width = output_size(x.shape[2:], kernel, stride, padding)
-    x, kernels = pad(x, padding), weight.reshape(len(weight), -1)  # kernels (O, C * kh * kw)
+    kernels = weight.reshape(len(weight), -1)  # (O, C * kh * kw)
     y = np.empty((len(x), len(weight), height, width), dtype=x.dtype)
     outputs = y.reshape(len(x), len(weight), height * width)
     ### BEGIN SOLUTION
-    for block, patches in patch_blocks(x, kernel, stride):
-        gather(x[block], patches, kernel, stride)
+    for block, patches in gathered(x, kernel, stride, padding):
         np.matmul(kernels, patches.reshape(len(patches), -1, height * width), out=outputs[block])
     if bias:
         outputs += bias[0][:, None]
     ### END SOLUTION
-    return y
+    return y, patches if patches is not None and len(patches) == len(x) else None
 
 
 # %%
@@ -595,60 +605,64 @@ if __name__ == "__main__":
 #   [ 0  1  1 ]
 # ```
 #
-# The patches are gathered again here: that costs less than keeping them since the forward pass, nine times the input
-# for 3x3. And the first layer of a network has images as its input, which need no gradient: `needs[0]` is then False,
-# and we skip the most expensive of the three.
+# When all patches of a batch are one block, at most about 4 MB, the op has saved them for the first of these. When there
+# are more, they are gathered again: that is a small part of the time, and keeping them would take nine times the input.
+# And the first layer of a network has images as its input, which need no gradient: `needs[0]` is then False, and we skip
+# the most expensive of the three.
 
 
 # %% nbgrader={"grade": false, "grade_id": "conv2d-rule", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
-def _weight_gradient(g: Array, x: Array, weight: Array, stride: Sequence[int]) -> Array:
-    """g (N, O, L), x (N, C, H, W) padded already -> (O, C * kh * kw).
+def _weight_gradient(g: Array, blocks: Iterable[tuple[slice, Array]], weight: Array) -> Array:
+    """The sum over all images of g times the transposed patches.
 
-    TODO: the sum over all images of g times the transposed patches.
-    Approach: for each block, gather; read the patches as (images, C * kh * kw, L); multiply g[block] by them with their
-    last two axes swapped; sum over the images of the block; add to total.
+    TODO: for each block, read the patches as (images, C * kh * kw, L); multiply g[block] by them with their last two axes
+    swapped; sum over the images of the block; add to total.
+    Hint: `.swapaxes(1, 2)`, and `.sum(axis=0)` of the product.
+    g (N, O, L), patches (images, C, kh * kw, height, width) -> (O, C * kh * kw).
     """
-    kernel = weight.shape[2:]
     total = np.zeros((len(weight), math.prod(weight.shape[1:])), dtype=g.dtype)
     ### BEGIN SOLUTION
-    for block, patches in patch_blocks(x, kernel, stride):
-        gather(x[block], patches, kernel, stride)
+    for block, patches in blocks:
         columns = patches.reshape(len(patches), -1, g.shape[2])
         total += (g[block] @ columns.swapaxes(1, 2)).sum(axis=0)
     ### END SOLUTION
     return total
 
 
-def _input_gradient(g: Array, x: Array, weight: Array, stride: Sequence[int]) -> Array:
-    """g (N, O, L), x (N, C, H, W) padded already -> the shape of x.
+def _input_gradient(g: Array, total: Array, weight: Array, stride: Sequence[int]) -> None:
+    """Add to total, the gradient of the padded input, what goes back to each pixel.
 
     TODO: for each block, W^T g into the memory of the patches, and scatter it to total[block].
     Hint: np.matmul(kernels.T, g[block], out=...) with the memory read as (images, C * kh * kw, L).
+    g (N, O, L), total (N, C, H, W) zeros.
     """
     kernel, kernels = weight.shape[2:], weight.reshape(len(weight), -1)
-    total = np.zeros(x.shape, dtype=g.dtype)
     ### BEGIN SOLUTION
     for block, patches in patch_blocks(total, kernel, stride):
         np.matmul(kernels.T, g[block], out=patches.reshape(len(patches), -1, g.shape[2]))
         scatter(patches, total[block], kernel, stride)
     ### END SOLUTION
-    return total
 
 
 def _conv2d_rule(
-    g: Array, y: Array, saved: None, needs: Sequence[bool], x: Array, weight: Array, *bias: Array, **params: Any
+    g: Array, y: Array, saved: Array | None, needs: Sequence[bool], x: Array, weight: Array, *bias: Array, **sizes: Any
 ) -> list[Array | None]:
     """The gradients of x, weight and bias: those of them that are needed."""
-    (top, left), (height, width) = params["padding"], x.shape[2:]
-    g, x = g.reshape(*g.shape[:2], y.shape[2] * y.shape[3]), pad(x, (top, left))
-    grads: list[Array | None] = [None, None, g.sum(axis=(0, 2)) if bias and needs[2] else None]
+    stride, (top, left), (height, width) = sizes["stride"], sizes["padding"], x.shape[2:]
+    g = g.reshape(*g.shape[:2], y.shape[2] * y.shape[3])
+    grads: list[Array | None] = [None] * len(needs)
     if needs[0]:
-        whole = _input_gradient(g, x, weight, params["stride"])
-        grads[0] = whole[..., top : top + height, left : left + width]
+        total = np.zeros((*x.shape[:2], height + 2 * top, width + 2 * left), dtype=g.dtype)
+        _input_gradient(g, total, weight, stride)
+        grads[0] = total[..., top : top + height, left : left + width]
     if needs[1]:
-        grads[1] = _weight_gradient(g, x, weight, params["stride"]).reshape(weight.shape)
-    return grads[: 2 + len(bias)]
+        again = gathered(x, weight.shape[2:], stride, (top, left))
+        blocks = again if saved is None else [(slice(None), saved)]
+        grads[1] = _weight_gradient(g, blocks, weight).reshape(weight.shape)
+    if bias and needs[2]:
+        grads[2] = g.sum(axis=2).sum(axis=0)
+    return grads
 
 
 defvjp_all(conv2d_op, _conv2d_rule)
@@ -1441,7 +1455,7 @@ if __name__ == "__main__":
 #
 # Blocks bound the extra memory. One buffer is used again and again, so the convolution of a thousand images needs no
 # more of it than that of a few, and the patches just written are, as far as the cache is large enough, still in it when
-# the product reads them. Here one image is already larger than 2 MB, so a block is one image.
+# the product reads them. Here one image is already larger than 4 MB, so a block is one image.
 #
 # The backward pass needs the patches again for the weights' gradient. Keeping them would hold 231 MB for this one layer
 # from its forward to its backward pass, in addition to the input of 26 MB, which is held anyway. Gathering again costs a
