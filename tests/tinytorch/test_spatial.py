@@ -215,7 +215,7 @@ def test_simple_convolution_learns_its_kernel() -> None:
 
 @pytest.mark.parametrize("size", [1, 4000, 10_000])
 def test_blocks_do_not_change_the_result(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    # catches patches of an earlier block left in the memory of a shorter last one
+    # catches patches of an earlier block left in the memory of a shorter last one, and a last block taken for all
     generator = np.random.default_rng(3)
     arrays = [double(generator.normal(size=shape)) for shape in ((5, 2, 6, 6), (3, 2, 3, 3), (3,))]
     whole, pull = vjp(lambda *inputs: conv2d(*inputs, padding=1), *arrays)
@@ -239,8 +239,8 @@ def test_memory_is_that_of_input_and_output() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert forward[0] < 1.1 * held, "after forward only the output is there"
-    assert forward[1] < 2.3 * held + 2**21, "and in it the padded input and one block"
-    assert peak < 4.5 * held + 2**21, "backward: output, its gradient, the padded input, and its gradient"
+    assert forward[1] < 2.3 * held + 2**22, "and in it the padded input and one block"
+    assert peak < 4.5 * held + 2**22, "backward: output, its gradient, the padded input, and its gradient"
 
 
 def test_gradients_nobody_needs_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -465,6 +465,6 @@ def test_public_names() -> None:
         *("conv2d_naive", "SimpleConv2D", "Conv2D", "Conv2d", "conv2d", "flatten", "ConvolutionProfiler"),
         *("max_pool2d", "avg_pool2d", "MaxPool2D", "MaxPool2d", "AvgPool2D", "AvgPool2d"),
     }
-    helpers = {"output_size", "kernel_views", "gather", "scatter", "pad", "patch_blocks"}
+    helpers = {"output_size", "kernel_views", "gather", "scatter", "pad", "patch_blocks", "gathered"}
     ops = {"conv2d_op", "max_pool2d_op", "avg_pool2d_op"}
     assert set(spatial.__all__) == promised | helpers | ops
