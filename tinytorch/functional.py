@@ -6,7 +6,8 @@ _TABLE = places(
     {
         "core.activations": "relu leaky_relu sigmoid tanh gelu softmax",
         "core.layers": "flatten",
-        "core.losses": "log_softmax logsumexp",
+        "core.losses": "log_softmax logsumexp mse_loss cross_entropy "
+        "binary_cross_entropy binary_cross_entropy_with_logits",
         "core.spatial": "conv2d max_pool2d avg_pool2d",
         "core.attention": "scaled_dot_product_attention",
     }

@@ -30,9 +30,9 @@
 # **Build** a `Tensor` on NumPy arrays. **Use** it for a small network's forward pass. **Reflect** on what layout, dtype
 # and the gate cost.
 #
-# Systems reality check: PyTorch, JAX and TensorFlow all have this same core, an array with a dtype and strides and one
-# place through which every operation passes. In production the arithmetic is seldom what is slow: moving numbers to the
-# processor and the fixed cost of each call are, and this module measures both.
+# Systems reality check: PyTorch, JAX and TensorFlow have this same core, an array with a shape and a dtype, and one place
+# through which every operation passes. Outside large matrix products it is not arithmetic that takes the time in
+# production, but moving numbers to the processor and the fixed cost of each call; this module measures both.
 
 # %%
 #| default_exp core.tensor
@@ -246,11 +246,12 @@ def is_grad_enabled() -> bool:
 # weak references. `__slots__` lists them, so that a tensor has no dictionary of its own: it is smaller, made faster, and
 # a slip such as `x.require_grad = True` is an error.
 #
-# Nearly every method is one line and says the same thing: *apply this op*. Three kinds of line are worth a look.
+# Nearly every method is one line and says the same thing: *apply this op*. Four kinds of line are worth a look.
 #
 # - `x * 2.0` calls `x.__mul__(2.0)`; `2.0 * x` first asks the float, which knows no tensors, and then calls
-#   `x.__rmul__(2.0)`. A NumPy array would take the job and multiply element by element, giving an array of objects.
-#   The line `__array_ufunc__ = None` tells it not to.
+#   `x.__rmul__(2.0)`. `_infix("mul")` makes both methods, so that the operators are a short table.
+# - A NumPy array on the left would take the job and multiply element by element, giving an array of objects. The line
+#   `__array_ufunc__ = None` tells it not to.
 # - `==` compares element by element, so a tensor's hash must go by identity: two equal parameters are still two.
 # - `x[0] = 5` changes numbers that an origin may refer to. It adds one to `version`, so that module 06 can notice, and
 #   refuses where a gradient would be lost.
@@ -604,19 +605,21 @@ def apply(op: Op, /, *inputs: Tensor, **params: Any) -> Tensor:
     Hint: np.asarray makes an array of a NumPy scalar.
     """
     ### BEGIN SOLUTION
-    array = op.forward(*[tensor.data for tensor in inputs], **params)
+    arrays = []
+    wanted = False
+    for tensor in inputs:
+        arrays.append(tensor.data)
+        wanted = wanted or tensor.requires_grad
+    array = op.forward(*arrays, **params)
     saved = None
     if op.saves:
         array, saved = array
     if array.__class__ is not Array:  # a result without axes: NumPy made it a scalar
         array = np.asarray(array)
     result = _wrap(array)
-    for tensor in inputs:
-        if tensor.requires_grad:
-            if op.differentiable and grad_mode.enabled:
-                result.requires_grad = True
-                result.origin = Origin(op, inputs, params, saved, [each.version for each in inputs])
-            break
+    if wanted and op.differentiable and grad_mode.enabled:
+        result.requires_grad = True
+        result.origin = Origin(op, inputs, params, saved, [tensor.version for tensor in inputs])
     if _observers:
         for callback in tuple(_observers):
             callback(op, inputs, params, result)
@@ -1780,8 +1783,8 @@ if __name__ == "__main__":
 # A float32 has a fraction of 24 bits, about 7 decimal digits. Above 2^24 = 16,777,216 it cannot represent every
 # integer: adding 1 to 16,777,216 gives the same number again. A counter or a running sum kept in float32 therefore stops
 # growing there, and adding many small losses one by one loses digits long before. Checking derivatives by finite
-# differences needs float64 as well: the difference of two nearly equal losses, with a step of 1e-5, is smaller than the
-# rounding error of each in float32.
+# differences needs float64 as well: of two losses near 1 that differ by 1e-6, each has a rounding error of up to 6e-8 in
+# float32, so one digit of the difference is left.
 #
 # Weights of a trained network are at the other end. Predictions hardly change when each weight is rounded to 2 bytes, or
 # to 1 byte with a scale for each channel. The gain is two or four times less memory, and for a model that is limited by
