@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tito.course import Module
-from tito.notebook import Cell, Notebook, Role, parse
+from tito.notebook import Cell, Notebook, Role, parse, quietly_parsed
 from tito.release import unhidden
 from tito.workspace import Workspace, read_lesson
 
@@ -46,11 +46,11 @@ def locked_problems(learner: Notebook, tests: Sequence[GradedTest]) -> list[str]
             problems.append(f"the test cell {test.cell.grade_id} is there {len(copies)} times (line {copies[1].line})")
         elif _normal(copies[0].source) not in wanted:
             problems.append(f"the test cell {test.cell.grade_id} was edited (line {copies[0].line})")
-    names = {test.name for test in tests}
+    names, locked = {test.name for test in tests}, {test.cell.grade_id for test in tests}
     for cell in learner.cells:
-        if cell.kind == "code" and cell.role is not Role.TEST:
-            again = sorted(names & _defined(cell.source))
-            problems += [f"{name} is defined again outside its test cell (line {cell.line})" for name in again]
+        if cell.kind == "code" and cell.grade_id not in locked:
+            again = sorted(names & _bound(cell.source))
+            problems += [f"{name} is given another meaning outside its test cell (line {cell.line})" for name in again]
     return problems
 
 
@@ -58,12 +58,15 @@ def _normal(source: str) -> str:
     return "\n".join(line.rstrip() for line in source.strip().split("\n"))
 
 
-def _defined(source: str) -> set[str]:
+def _bound(source: str) -> set[str]:
+    """The names to which some code may give a meaning, or take it: definitions, assignments, imports, del."""
     try:
-        nodes = ast.parse(source).body
+        nodes = list(ast.walk(quietly_parsed(source)))
     except SyntaxError:
         return set()
-    return {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    defined = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    assigned = {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    return defined | assigned | {n.asname or n.name for n in nodes if isinstance(n, ast.alias)}
 
 
 def course_notebook(workspace: Workspace, module: Module) -> Notebook:

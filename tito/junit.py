@@ -10,6 +10,12 @@ from tito.errors import EnvironmentFault
 from tito.report import CaseResult, Outcome, TestReport, Verdict
 
 
+def check_target(path: Path | None) -> None:
+    """EnvironmentFault when a report could not be written there: better said before the tests run than after."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise EnvironmentFault(f"{path} cannot be written.", "choose another --junit FILE")
+
+
 def write_junit(path: Path, reports: Sequence[TestReport]) -> None:
     """Write one test suite a module; EnvironmentFault when the file cannot be written."""
     root = ElementTree.Element("testsuites")

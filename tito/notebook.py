@@ -5,18 +5,22 @@ The only place that knows jupytext, which is imported when a notebook is convert
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from tito.errors import LearnerError
 
-_MARKER = re.compile(r"^# ?%%+(?: .*)?$")
-_INDENTED_MARKER = re.compile(r"^\s+#\s*%%(?:\s|$)")
+_MARKER = re.compile(r"^#[ \t]*%%+(?:[ \t].*)?$")
+_INDENTED_MARKER = re.compile(r"^[ \t]+#[ \t]*%%(?:\s|$)")
+_FRONT = re.compile(r"\A# ---\n(?:#.*\n)*?# ---\n\n*")
 _KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=")
 _KIND = re.compile(r"\[(markdown|md|raw)\]")
 _DIRECTIVE = re.compile(r"^#\|\s*(\w+)\s*(.*?)\s*$")
@@ -151,13 +155,15 @@ class Notebook:
 
     def ids(self) -> tuple[str, ...]:
         """One stable id a cell: its grade_id, or a hash of its content; repeated content is numbered."""
-        seen: dict[str, int] = {}
-        result = []
-        for cell in self.cells:
-            base = cell.grade_id or "c" + hashlib.sha256(f"{cell.kind}\n{cell.source}".encode()).hexdigest()[:10]
-            seen[base] = seen.get(base, 0) + 1
-            result.append(base if seen[base] == 1 else f"{base}-{seen[base]}")
-        return tuple(result)
+        return tuple(_ids((cell.kind, cell.source, cell.grade_id) for cell in self.cells))
+
+
+def _ids(cells: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    seen: dict[str, int] = {}
+    for kind, source, grade_id in cells:
+        base = grade_id or "c" + hashlib.sha256(f"{kind}\n{source}".encode()).hexdigest()[:10]
+        seen[base] = seen.get(base, 0) + 1
+        yield base if seen[base] == 1 else f"{base}-{seen[base]}"
 
 
 def parse(text: str, name: str = "the lesson") -> Notebook:
@@ -202,15 +208,19 @@ def _metadata(marker: str, where: str) -> dict[str, Any]:
         try:
             value, end = decoder.raw_decode(marker, at.end())
         except json.JSONDecodeError as error:
-            raise MalformedNotebook(
-                f"{where}: the metadata of {at[1]} is not valid JSON ({error.msg}).",
-                "compare the marker line with docs/lesson-format.md",
-            ) from None
-        found[at[1]] = value
+            if at[1] in _OURS:
+                raise MalformedNotebook(
+                    f"{where}: the metadata of {at[1]} is not valid JSON ({error.msg}).",
+                    "compare the marker line with docs/lesson-format.md",
+                ) from None
+            end = at.end()  # part of a title, such as: try lr=fast
+        else:
+            found[at[1]] = value
         at = _KEY.search(marker, end)
     return found
 
 
+_OURS = ("nbgrader", "tito", "tags", "deletable", "editable")
 _REQUIRED = {"grade": bool, "solution": bool, "locked": bool, "schema_version": int, "grade_id": str}
 
 
@@ -239,8 +249,10 @@ def _cell_problems(cell: Cell) -> Iterator[str]:
         yield f"nbgrader schema_version is {meta.get('schema_version')!r}, expected 3"
     graded, solved = meta.get("grade"), meta.get("solution")
     points = meta.get("points")
-    if graded and (not isinstance(points, int | float) or points < 0):
-        yield f"a graded cell needs its points as a number of 0 or more, got {points!r}"
+    if graded and (type(points) is not int or points < 0):
+        yield f"a graded cell needs its points as a whole number of 0 or more, got {points!r}"
+    if meta.get("task"):
+        yield "task cells are not part of the format: use a question and an answer cell"
     if cell.kind == "markdown" and bool(graded) != bool(solved):
         yield "a markdown cell is graded and a solution, or neither"
     if cell.role is Role.TEST and not meta.get("locked"):
@@ -250,10 +262,20 @@ def _cell_problems(cell: Cell) -> Iterator[str]:
 def source_problems(cell: Cell) -> SyntaxError | None:
     """The syntax error of a code cell, if it has one."""
     try:
-        compile(cell.source, "<cell>", "exec")
+        quietly_parsed(cell.source)
     except SyntaxError as error:
         return error
     return None
+
+
+def quietly_parsed(source: str) -> ast.Module:
+    """The syntax tree of some code, without warnings; SyntaxError also for what the parser alone refuses."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(source)
+        except (ValueError, RecursionError, MemoryError) as error:  # a null byte, or expressions nested too deeply
+            raise SyntaxError(str(error) or "nested too deeply", ("lesson", 1, 1, "")) from None
 
 
 def to_ipynb(notebook: Notebook, previous: str = "") -> str:
@@ -264,16 +286,39 @@ def to_ipynb(notebook: Notebook, previous: str = "") -> str:
     import jupytext
     from jupytext.combine import combine_inputs_with_outputs
 
-    document = jupytext.reads(notebook.to_text(), fmt="py:percent")
-    if previous:
-        document = combine_inputs_with_outputs(document, jupytext.reads(previous, fmt="ipynb"), fmt="py:percent")
-    for cell, identity in zip(document.cells, notebook.ids(), strict=True):
-        cell["id"] = identity[:64]
+    document = jupytext.reads(notebook.to_text().removeprefix("\ufeff"), fmt="py:percent")
+    if old := _readable(previous):
+        document = combine_inputs_with_outputs(document, old, fmt="py:percent")
+        known = {cell.source for cell in old.cells}
+        for cell in document.cells:
+            if cell.cell_type == "code" and cell.source not in known:  # it was matched by its place: not its output
+                cell.outputs, cell.execution_count = [], None
+    facts = ((cell.cell_type, cell.source, _grade_id(cell.metadata)) for cell in document.cells)
+    for cell, identity in zip(document.cells, _ids(facts), strict=True):
+        cell["id"] = identity
     return str(jupytext.writes(document, fmt="ipynb"))
 
 
+def _readable(page: str) -> Any:
+    """The notebook of some .ipynb text, or None when there is none to read."""
+    import jupytext
+
+    with contextlib.suppress(Exception):  # nbformat has no common base for what it raises on a broken file
+        return jupytext.reads(page, fmt="ipynb") if page else None
+    return None
+
+
+def _grade_id(metadata: Mapping[str, Any]) -> str:
+    """A grade_id short enough that, with a number after it, it is a cell id that nbformat takes."""
+    nbgrader = metadata.get("nbgrader")
+    name = str(nbgrader.get("grade_id", "")) if isinstance(nbgrader, Mapping) else ""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", name)[:56]
+
+
 def from_ipynb(text: str, header: str, name: str = "the notebook") -> Notebook:
-    """Read .ipynb text into cells under the header of its .py file; outputs and cell ids are dropped.
+    """Read .ipynb text into cells under the front matter of its .py file; outputs and cell ids are dropped.
+
+    What else stood before the first marker of the .py file is a cell of the notebook, so it is not repeated.
 
     Raises MalformedNotebook when the text is not a notebook.
     """
@@ -284,7 +329,8 @@ def from_ipynb(text: str, header: str, name: str = "the notebook") -> Notebook:
         percent = jupytext.writes(document, fmt="py:percent")
     except Exception as error:  # nbformat has no common base for what it raises on a broken file
         raise MalformedNotebook(f"{name} is not a valid notebook: {error}.", "repair it, or: tito undo") from None
-    return replace(parse(percent, name), header=header)
+    front = _FRONT.match(header.removeprefix("\ufeff").replace("\r\n", "\n"))
+    return replace(parse(percent, name), header=front[0] if front else "")
 
 
 def ipynb_fingerprint(text: str, name: str = "the notebook") -> str:
@@ -295,6 +341,6 @@ def ipynb_fingerprint(text: str, name: str = "the notebook") -> str:
     try:
         cells = json.loads(text)["cells"]
         written = [[cell["cell_type"], "".join(cell["source"])] for cell in cells]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MalformedNotebook(f"{name} is not a valid notebook: {error!r}.", "repair it, or: tito undo") from None
     return hashlib.sha256(json.dumps(written).encode()).hexdigest()

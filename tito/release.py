@@ -16,10 +16,10 @@ class ReleaseRefused(TitoError):
     """A lesson whose markers or metadata would release wrongly."""
 
 
-_REGIONS = (
-    ("### BEGIN SOLUTION", "### END SOLUTION", (Role.SOLUTION, Role.MANUAL)),
-    ("### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS", (Role.TEST,)),
-    ("=== BEGIN MARK SCHEME ===", "=== END MARK SCHEME ===", (Role.MANUAL,)),
+_REGIONS: tuple[tuple[str, str, tuple[Role, ...]], ...] = (  # as nbgrader looks for them: anywhere in a line
+    ("BEGIN SOLUTION", "END SOLUTION", (Role.SOLUTION, Role.MANUAL)),
+    ("BEGIN HIDDEN TESTS", "END HIDDEN TESTS", (Role.TEST,)),
+    ("BEGIN MARK SCHEME", "END MARK SCHEME", ()),  # of task cells, which lessons do not have
 )
 
 
@@ -37,7 +37,8 @@ def _cell_marker_problems(cell: Cell) -> Iterator[tuple[int, str]]:
                     yield number, f"{begin} inside the region that began in line {opened}"
                 opened = number
                 if cell.role not in roles:
-                    yield number, f"{begin} in a {cell.role} cell; it belongs in a {roles[0]} cell"
+                    where = f"it belongs in a {roles[0]} cell" if roles else "lessons have no cells for that"
+                    yield number, f"{begin} in a {cell.role} cell; {where}"
             elif end in line:
                 if not opened:
                     yield number, f"{end} without {begin}"
@@ -73,8 +74,7 @@ def _released(cell: Cell) -> Cell:
 def _without_solution(cell: Cell) -> Cell:
     stub = CODE_STUB if cell.kind == "code" else (TEXT_STUB,)
     begin, end, _ = _REGIONS[0]
-    source = without_region(cell.source, begin, end, stub) if begin in cell.source else "\n".join(stub)
-    return cell.with_source(without_region(source, *_REGIONS[2][:2]))
+    return cell.with_source(without_region(cell.source, begin, end, stub) if begin in cell.source else "\n".join(stub))
 
 
 def without_region(source: str, begin: str, end: str, stub: tuple[str, ...] = ()) -> str:
@@ -96,3 +96,11 @@ def without_region(source: str, begin: str, end: str, stub: tuple[str, ...] = ()
 def unhidden(cell: Cell) -> str:
     """The source of a test cell as learners have it, without its hidden tests."""
     return without_region(cell.source, *_REGIONS[1][:2])
+
+
+_SIGN = re.compile(r"\s*#+\s*(?:BEGIN|END) SOLUTION\s*")
+
+
+def unmarked(source: str) -> str:
+    """The source of a solution cell without the lines that mark the solution."""
+    return "\n".join(line for line in source.split("\n") if not _SIGN.fullmatch(line))

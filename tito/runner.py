@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
@@ -21,7 +22,7 @@ from tito.course import Module
 from tito.errors import EnvironmentFault
 from tito.export import digest
 from tito.graded import GradedTest, course_notebook, graded_tests, locked_problems
-from tito.notebook import Notebook, parse
+from tito.notebook import Notebook, parse, quietly_parsed
 from tito.report import CaseResult, Outcome, TestReport, Verdict, verdict_of
 from tito.workspace import Workspace, read_lesson
 
@@ -52,7 +53,8 @@ def run_module(workspace: Workspace, module: Module, listener: Listener | None =
     base = TestReport(module.folder, module.lesson, digest(text), Verdict.EMPTY, _not_run(tests, notebook))
     if problems := locked_problems(notebook, tests):
         message = "the tests are not the course's: " + "; ".join(problems)
-        hint = f"tito module reset {module.folder} --tests"
+        edited = any(problem.startswith("the test cell") for problem in problems)
+        hint = f"tito module reset {module.folder} --tests" if edited else "use other names for your own code"
         return replace(base, verdict=Verdict.LOCKED, message=message, hint=hint)
     if error := _syntax_error(text):
         return replace(
@@ -76,11 +78,11 @@ def _syntax_error(text: str) -> SyntaxError | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            compile(text, "lesson", "exec", dont_inherit=True)
+            compile(text.removeprefix("\ufeff"), "lesson", "exec", dont_inherit=True)
         except SyntaxError as error:
             return error
-        except ValueError as error:  # a null byte
-            return SyntaxError(str(error), ("lesson", 1, 1, ""))
+        except (ValueError, RecursionError, MemoryError) as error:  # a null byte, or expressions nested too deeply
+            return SyntaxError(str(error) or "nested too deeply", ("lesson", 1, 1, ""))
     return None
 
 
@@ -101,25 +103,53 @@ def run_file(
     started = time.monotonic()
     results = {case.name: case for case in base.cases}
     pending = {test.name: test.cell.timeout for test in tests}
+    lines = _definitions(file)
     package = ""
     while pending:
-        child = _Child(root, file, pending, jobs)
+        child = _Child(root, file, pending, lines, jobs)
         child.run(listener)
         package = child.package or package
+        base = replace(base, package=package, seconds=time.monotonic() - started)
+        if child.replaced:
+            message = f"{', '.join(child.replaced)}: something else than the test cell had taken its name"
+            return replace(base, verdict=Verdict.LOCKED, message=message, hint="take that code out")
+        if child.load_error and len(pending) == len(tests):
+            return _load_report(base, child.load_error)
         for name, result in child.results.items():
             results[name] = _with_result(results[name], result)
             pending.pop(name, None)
-        if child.load_error or not child.results:
-            failed = _load_report(replace(base, package=package), child)
-            return (
-                replace(failed, seconds=time.monotonic() - started) if failed else replace(base, verdict=Verdict.EMPTY)
-            )
-        if child.finished:
+        if child.finished or not child.results:
             break
-    if package and not Path(package).resolve().is_relative_to(root.resolve()):
+    _check_package(package, root)
+    return _reported(replace(base, seconds=time.monotonic() - started), tuple(results.values()))
+
+
+def _definitions(file: Path) -> dict[str, int]:
+    """The first line of each function that the top level of a file defines; of one defined twice, the last."""
+    nodes = quietly_parsed(read_lesson(file).removeprefix("\ufeff")).body
+    functions = (node for node in nodes if isinstance(node, ast.FunctionDef))
+    return {node.name: min([node.lineno, *(d.lineno for d in node.decorator_list)]) for node in functions}
+
+
+def _check_package(package: str, root: Path) -> None:
+    if package and Path(package).resolve().parent != (root / "tinytorch").resolve():
         raise EnvironmentFault(f"The tests imported {package}, not the tinytorch in {root}.", "tito doctor")
-    cases = tuple(results.values())
-    return replace(base, verdict=verdict_of(cases), cases=cases, package=package, seconds=time.monotonic() - started)
+
+
+def _reported(base: TestReport, cases: Sequence[CaseResult]) -> TestReport:
+    """The report of tests that ran; those that did not say so."""
+    missing = "it is not there when the file is loaded: something deletes it or hides it"
+    told = tuple(replace(c, message=missing) if c.outcome is Outcome.NOT_RUN else c for c in cases)
+    verdict = verdict_of(told)
+    message = ""
+    if verdict is Verdict.EMPTY:
+        skipped = sum(case.outcome is Outcome.SKIPPED for case in told)
+        message = (
+            f"{skipped} of {len(told)} tests were skipped"
+            if skipped
+            else "the file has none of its tests when it is loaded"
+        )
+    return replace(base, verdict=verdict, cases=told, message=message)
 
 
 def _with_result(case: CaseResult, result: Mapping[str, Any]) -> CaseResult:
@@ -133,13 +163,12 @@ def _with_result(case: CaseResult, result: Mapping[str, Any]) -> CaseResult:
     )
 
 
-def _load_report(base: TestReport, child: _Child) -> TestReport | None:
-    error = child.load_error
-    if error is None:
-        return None
-    kinds = {"TimeoutError": Verdict.TIMEOUT, "SystemExit": Verdict.EXITED, "ProcessEnded": Verdict.EXITED}
-    verdict = kinds.get(error["kind"], Verdict.SYNTAX if error["kind"] == "SyntaxError" else Verdict.LOAD)
-    named = error["message"] if error["kind"] in kinds else f"{error['kind']}: {error['message']}"
+def _load_report(base: TestReport, error: Mapping[str, str]) -> TestReport:
+    kinds = {"TimeoutError": Verdict.TIMEOUT, "SyntaxError": Verdict.SYNTAX}
+    kinds |= dict.fromkeys(("ProcessEnded", "Exit", "KeyboardInterrupt", "SystemExit"), Verdict.EXITED)
+    verdict = kinds.get(error["kind"], Verdict.LOAD)
+    whole = error["kind"] in ("TimeoutError", "ProcessEnded")
+    named = error["message"] if whole else f"{error['kind']}: {error['message']}"
     return replace(base, verdict=verdict, message=named.split("\n")[0], detail=error["detail"])
 
 
@@ -149,13 +178,17 @@ class _Child:
 
     root: Path
     file: Path
-    tests: Mapping[str, float]
+    tests: Mapping[str, float]  # name -> seconds
+    lines: Mapping[str, int]  # name -> where it is defined
     jobs: int
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     load_error: dict[str, str] | None = None
     package: str = ""
-    finished: bool = False
-    doing: str = ""  # the test that runs, or "load"
+    finished: bool = False  # the last test ended, and pytest with it
+    stopped: str = ""  # what ended pytest before that
+    replaced: list[str] = field(default_factory=list)  # names that something else than the test cell holds
+    doing: str = "start"  # the test that runs, or "start", "load"; nothing between tests
+    last: str = ""  # the last test that ran
     limit: float = LOAD_LIMIT
 
     def run(self, listener: Listener | None) -> None:
@@ -165,7 +198,7 @@ class _Child:
             spec = {
                 "root": str(self.root),
                 "file": str(self.file),
-                "tests": dict(self.tests),
+                "tests": {name: [limit, self.lines.get(name, 0)] for name, limit in self.tests.items()},
                 "load_limit": LOAD_LIMIT,
                 "events": str(place / "events"),
                 "stacks": str(place / "stacks"),
@@ -199,14 +232,15 @@ class _Child:
     def _take(self, event: dict[str, Any], listener: Listener | None) -> None:
         match event.pop("event"):
             case "load":
-                self.doing = "load"
+                self.doing, self.limit = "load", event["limit"]
             case "load_failed":
                 self.load_error = self.load_error or event
             case "loaded":
-                self.package = event["package"]
                 self.doing = ""
+                self.replaced = event["replaced"]
             case "start":
-                self.doing, self.limit = event["test"], event["limit"]
+                self.doing = self.last = event["test"]
+                self.limit = event["limit"]
                 if listener:
                     listener(event["test"])
             case "result":
@@ -215,22 +249,25 @@ class _Child:
                     self.results[event["test"]] = event
                 self.doing = ""
             case "finish":
-                self.finished = True
+                self.package, self.stopped = event["package"], event["stopped"]
+                self.finished = not self.doing and not self.stopped
 
     def _account(self, code: int, late: bool, stacks: str, output: str) -> None:
         """Name what ended a child that did not finish."""
         hung = late or "Timeout (" in stacks
         if hung:
             message = f"still running after {self.limit:g} s: an endless loop, or work that should be vectorised"
+        elif self.stopped:
+            message = f"the code under test ended the run ({self.stopped})"
         else:
-            message = f"the process ended {_ending(code)} while it ran"
-        if self.doing in ("", "load"):
+            message = f"the process ended {_ending(code)} {'while it ran' if self.doing else 'right after it ran'}"
+        blamed = self.doing or self.last
+        if blamed in ("start", "load", ""):
+            message = f"loading the file: {message.replace('while it ran', 'then')}"
             kind = "TimeoutError" if hung else "ProcessEnded"
-            self.load_error = {"kind": kind, "message": f"loading the file: {message}", "detail": stacks or output}
-            if self.results and self.doing == "":
-                self.load_error = None
+            self.load_error = {"kind": kind, "message": message, "detail": stacks or output}
             return
-        self.results[self.doing] = {
+        self.results[blamed] = {
             "outcome": Outcome.TIMEOUT if hung else Outcome.EXITED,
             "seconds": self.limit if hung else 0.0,
             "message": message,
@@ -241,9 +278,8 @@ class _Child:
 
 @contextlib.contextmanager
 def child_process(command: Sequence[str], root: Path, output: Any, jobs: int = 1) -> Iterator[subprocess.Popen[bytes]]:
-    """A child in a group of its own, with the root on its path; ended, with its own children, at exit."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
-    environment |= {"PYTHONIOENCODING": "utf-8", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(root)}
+    """A child in a group of its own; ended, with its own children, at exit."""
+    environment = child_environment(root, os.environ)
     if jobs > 1:
         environment.setdefault("OPENBLAS_NUM_THREADS", "1")
     process = subprocess.Popen(
@@ -263,6 +299,17 @@ def child_process(command: Sequence[str], root: Path, output: Any, jobs: int = 1
                 os.killpg(process.pid, signal.SIGKILL)
         process.kill()
         process.wait()
+
+
+def child_environment(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without what could change a verdict: settings of pytest, of Python, and the workspace as a place
+    from which Python imports its start-up files (sitecustomize) and, before its own, the standard library."""
+    dropped = ("PYTHONOPTIMIZE", "PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONPATH", "PYTHONSAFEPATH")
+    kept = {key: value for key, value in environment.items() if not key.startswith("PYTEST") and key not in dropped}
+    places = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
+    others = [place for place in places if not Path(place).resolve().is_relative_to(root.resolve())]
+    path = {"PYTHONPATH": os.pathsep.join(others)} if others else {}
+    return {**kept, **path, "PYTHONIOENCODING": "utf-8", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def _events(path: Path, position: int) -> Iterator[tuple[dict[str, Any], int]]:

@@ -791,7 +791,7 @@ if __name__ == "__main__":
 # ```
 #
 # `Sequential` holds the chain and is a Module itself, so chains can stand inside chains. Its links may be anything
-# that can be called: the activations of module 02 have no parameters, need no base class, and fit as they are.
+# that can be called: the activations of module 02 are no Modules, have nothing to learn, and fit as they are.
 
 
 # %% nbgrader={"grade": false, "grade_id": "sequential", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -1208,17 +1208,18 @@ if __name__ == "__main__":
     analyze_batch_reuse()
 
 # %% [markdown]
-# Look at the time of one example. With a batch of 1 every weight is fetched from memory for one MAC, 0.5 FLOPs for
-# each byte, and the processor waits for memory and for Python. With 32 rows each weight that was fetched is used 32
-# times, 16 FLOPs for each byte. The 32 examples cost 15,024,128 FLOPs in products and 12,608 in bias additions,
-# 15,036,736 together. Beyond some batch size time grows as FLOPs do: then arithmetic is the limit, and larger batches
-# gain nothing more.
+# Look at the time of one example. With a batch of 1 every weight is fetched for one MAC, 0.5 FLOPs for each byte, and
+# the time goes into fetching weights and into the calls, not into arithmetic. With 32 rows each weight that was
+# fetched is used 32 times, 16 FLOPs for each byte. The 32 examples cost 15,024,128 FLOPs in products and 12,608 in
+# bias additions, 15,036,736 together. Beyond some batch size time grows as FLOPs do: then arithmetic is the limit,
+# and larger batches gain nothing more.
 #
 # ## Step 10: famous architectures
 #
-# The same counting, done for published networks. Each number is added up from the layer sizes in the paper, except
-# GPT-3's, for which the paper gives a round number. Nothing in the table is a guess: models whose makers published no
-# number are not in it. The sources, by first author:
+# The same counting, done for published networks. Each number is added up from the layer sizes of the paper, and of
+# the released vocabulary for BERT (30,522 words and word pieces), except GPT-3's, for which the paper gives a round
+# number. Nothing in the table is a guess: models whose makers published no number are not in it. The sources, by
+# first author:
 #
 # - LeCun 1998, Gradient-based learning applied to document recognition
 # - Krizhevsky 2012, ImageNet classification with deep convolutional neural networks
@@ -1258,7 +1259,7 @@ def analyze_famous_architectures() -> dict[str, dict[str, Any]]:
         found[name] = {"year": year, "parameters": parameters, **sizes, "exact": exact, "source": source}
         megabytes = [f"{size / 1e6:,.2f}" for size in sizes.values()]
         rows.append([name, str(year), f"{'' if exact else '~'}{parameters:,}", *megabytes, source])
-    _table("Counted from the sizes in the paper; ~ is the paper's own round number", rows)
+    _table("Counted from published layer sizes; ~ is the paper's own round number", rows)
     return found
 
 
@@ -1367,9 +1368,9 @@ if __name__ == "__main__":
 #
 # The backward pass needs more. The gradient of a weight is the input of its layer times the gradient of its output,
 # so every layer's input must be kept from the forward pass until the backward pass reaches it. These activations grow
-# with the batch and with the number of layers. For the digit network at batch 32 the layer inputs are 32 * (784 + 256
-# + 128) = 37,376 numbers, 149,504 bytes, small against the weights. At batch 4,096 they are 19,136,512 bytes, five
-# times all parameter state. ReLU and dropout masks come on top.
+# with the batch and with the number of layers. For the digit network at batch 32 each example has 1,168 layer inputs,
+# and 32 of them are 37,376 numbers or 149,504 bytes, small against the weights. At batch 4,096 they are 19,136,512
+# bytes, five times all parameter state. ReLU and dropout masks come on top.
 #
 # Inference keeps no gradients, no averages, and each activation only until the next layer has used it. So it needs 4
 # bytes for each parameter, or 2 in float16: GPT-3 takes 700 GB or 350 GB instead of 2,800 GB.

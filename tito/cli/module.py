@@ -24,14 +24,14 @@ def test(session: Session, module: ModuleArg, junit: JunitOption = None) -> None
     tito module test 3 --json
     tito module test layers --junit layers.xml
     """
+    from tito.junit import check_target, write_junit
     from tito.lifecycle import completing
     from tito.render import views
 
+    check_target(junit)
     with session.working() as tell:
         report = completing.test(session.workspace, session.module(module), lambda name: tell(name, False))
     if junit:
-        from tito.junit import write_junit
-
         write_junit(junit, [report])
     session.show(report, views.report)
     raise typer.Exit(report.exit_code)

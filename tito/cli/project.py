@@ -68,6 +68,7 @@ def test(
     tito test 01 03 -j 2
     tito test --failed
     """
+    from tito.junit import check_target, github_annotations, write_junit
     from tito.lifecycle import batch
     from tito.render import batch_views
 
@@ -76,6 +77,7 @@ def test(
     wanted = jobs if jobs is not None else session.settings["jobs"].value
     if wanted != "auto" and not (wanted.isdigit() and int(wanted) > 0):
         raise UsageError(f"-j takes a number of 1 or more, or auto; not {wanted!r}.", "tito test --all -j 2")
+    check_target(junit)
     chosen = batch.choose(session.workspace, modules or [], every, failed)
     total = len(chosen) * (2 if session.workspace.is_course else 1)
     with session.working(total) as tell:
@@ -83,12 +85,8 @@ def test(
     session.show(result, batch_views.batch)
     reports = (*result.lessons, *result.package)
     if junit:
-        from tito.junit import write_junit
-
         write_junit(junit, reports)
     if github:
-        from tito.junit import github_annotations
-
         for line in github_annotations(reports):
             print(line, file=sys.stderr if session.json else sys.stdout)
     raise typer.Exit(result.exit_code)

@@ -18,7 +18,7 @@ from tito.facts import Facts
 from tito.graded import GradedTest, course_notebook, graded_tests
 from tito.lifecycle.standing import require_needs
 from tito.lifecycle.sync import synchronise
-from tito.notebook import Cell, Notebook, parse
+from tito.notebook import Cell, Notebook, parse, quietly_parsed
 from tito.report import CaseResult, Outcome, TestReport, Verdict
 from tito.runner import run_file
 from tito.workspace import Workspace, read_lesson
@@ -175,6 +175,6 @@ def _import_lines(notebook: Notebook) -> list[str]:
     """The import statements of a lesson's top level, which its tests may rely on."""
     import ast
 
-    statements = (node for cell in notebook.cells if cell.kind == "code" for node in ast.parse(cell.source).body)
+    statements = quietly_parsed(notebook.to_text().removeprefix("\ufeff")).body
     lines = [ast.unparse(node) for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
     return sorted(lines, key=lambda line: not line.startswith("from __future__"))

@@ -17,7 +17,7 @@ from tito.lifecycle.setup import stub
 from tito.lifecycle.standing import standing
 from tito.notebook import Cell, Notebook, Role, parse
 from tito.progress import State
-from tito.release import TEXT_STUB
+from tito.release import TEXT_STUB, unmarked
 from tito.report import CaseResult, TestReport
 from tito.workspace import Workspace, read_lesson
 
@@ -127,13 +127,8 @@ def solution(workspace: Workspace, module: Module, spoil: bool = False) -> Solut
     path = workspace.lesson(module)
     mine = {cell.grade_id: cell.source for cell in parse(read_lesson(path), path.name).cells}
     theirs = [cell for cell in course_notebook(workspace, module).cells if cell.role in (Role.SOLUTION, Role.MANUAL)]
-    rows = ((cell.grade_id, mine.get(cell.grade_id, ""), _unmarked(cell)) for cell in theirs)
+    rows = ((cell.grade_id, mine.get(cell.grade_id, ""), unmarked(cell.source)) for cell in theirs)
     return Solution(module.folder, tuple(rows))
-
-
-def _unmarked(cell: Cell) -> str:
-    markers = ("### BEGIN SOLUTION", "### END SOLUTION")
-    return "\n".join(line for line in cell.source.split("\n") if not line.strip().startswith(markers))
 
 
 def difference(workspace: Workspace, module: Module, to_reference: bool = False) -> Difference:

@@ -58,10 +58,13 @@ def initial_files(course: Course) -> dict[str, bytes]:
 
 
 def package_skeleton(course: Course) -> list[str]:
-    """The hand-written files of the package, which a learner starts from: everything that no module exports."""
+    """The package's files that a learner starts from: code that no module exports, and data sets (*.npz)."""
     exported = {module.package_file for module in course.modules}
-    found = (path.relative_to(course.home).as_posix() for path in (course.home / course.package).rglob("*.py"))
-    return sorted(name for name in found if name not in exported and "__pycache__" not in name)
+    package = course.home / course.package
+    found = (path.relative_to(course.home) for kind in ("*.py", "*.npz") for path in package.rglob(kind))
+    return sorted(
+        path.as_posix() for path in found if path.as_posix() not in exported and "__pycache__" not in path.parts
+    )
 
 
 def init(directory: Path) -> Initialised:
