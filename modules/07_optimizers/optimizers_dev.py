@@ -155,7 +155,7 @@ class Slab:
             self._pieces[start, stop] = [
                 (i, slice(max(start, a) - a, min(stop, b) - a), slice(max(start, a) - start, min(stop, b) - start))
                 for i, (a, b) in enumerate(pairwise(self.starts))
-                if a < stop and b > start
+                if max(start, a) < min(stop, b)
             ]
         found = []
         for i, own, place in self._pieces[start, stop]:

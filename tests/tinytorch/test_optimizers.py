@@ -336,6 +336,21 @@ def test_state_that_does_not_fit_changes_nothing() -> None:
     assert_array_equal(after["state"][0]["m"], before["state"][0]["m"])
 
 
+@pytest.mark.parametrize("kind", [SGD, Adam])
+def test_a_fresh_state_makes_an_old_optimizer_fresh(kind: type[Optimizer]) -> None:
+    # catches averages that stay where the saved state has none
+    options = {"momentum": 0.9} if kind is SGD else {}
+    used, new = parameter([1.0], [5.0]), parameter([1.0], [5.0])
+    optimizer, fresh = kind([used], lr=0.1, **options), kind([new], lr=0.1, **options)
+    optimizer.step()
+    optimizer.load_state_dict(fresh.state_dict())
+    used.data[...] = 1.0
+    for w, each in ((used, optimizer), (new, fresh)):
+        w.grad = np.array([-2.0], np.float32)
+        each.step()
+    assert used.item() == new.item()
+
+
 # errors
 
 
@@ -415,6 +430,13 @@ def test_repr_shows_options() -> None:
     assert repr(SGD([Parameter([1.0])], lr=0.5)) == (
         "SGD(1 parameters, lr=0.5, momentum=0, weight_decay=0, nesterov=False)"
     )
+
+
+def test_an_empty_parameter_without_a_gradient_is_in_nobody_s_way() -> None:
+    # catches a block that looks for the gradient of a parameter of no numbers that lies within it
+    params = [parameter([1.0], [1.0]), Parameter(np.ones((0, 3))), parameter([1.0], [1.0])]
+    SGD(params, lr=1.0).step()
+    assert [w.tolist() for w in params] == [[0.0], [], [0.0]]
 
 
 def test_a_slab_counts_what_it_lays_end_to_end() -> None:
