@@ -172,12 +172,12 @@ def test_closed_streams_are_no_crash(learner: Learner, closed: str) -> None:
         assert b"Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("words", "encoding"),
+    [*((words, "ascii") for words in COMMANDS), (["status"], "latin-1"), (["module", "test", "1"], "cp1252")],
+)
 def test_a_stream_that_cannot_carry_symbols_gets_words(learner: Learner, encoding: str, words: list[str]) -> None:
     """Catches a UnicodeEncodeError, or rows of question marks, on an old terminal."""
-    if encoding != "ascii" and words[0] in ("test", "doctor"):
-        pytest.skip("as for ascii, and slow")
     done = learner.tito(*words, encoding=encoding)
     assert done.out.isascii() and done.err.isascii()
     assert "Traceback" not in done.err
@@ -204,7 +204,7 @@ def test_a_path_that_is_no_text_does_not_break_the_answer(learner: Learner, home
 
 
 @pytest.mark.parametrize("words", [["status"], ["module", "test", "1"], ["module", "list"], ["test", "--all"]])
-@pytest.mark.parametrize("width", ["20", "40", "60"])
+@pytest.mark.parametrize("width", ["20", "40"])
 def test_narrow_terminals_cut_no_word_and_no_number(
     learner: Learner, words: list[str], width: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,7 +222,6 @@ def test_plain_answers_have_no_tables_colours_or_symbols(learner: Learner, words
     """Catches a screen reader that reads out boxes."""
     done = learner.tito(*words, "--plain")
     assert not set(done.out) & set("─│┃━╭╮✓✗→·\x1b")
-    assert done.code == learner.tito(*words).code
 
 
 @pytest.mark.parametrize(
