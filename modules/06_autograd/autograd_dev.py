@@ -232,7 +232,7 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
 
     TODO: sum g over the axes along which the input was repeated.
     Approach: equal shapes need nothing. Otherwise g may have more axes than shape: those in front. Of the others, the
-    ones where shape has 1 and g something else. One np.add.reduce over all of them, then reshape.
+    ones where shape has 1. One np.add.reduce over all of them, then reshape.
     Example: unbroadcast(np.ones((2, 3)), (3,)) is [2, 2, 2], and with (2, 1) it is [[3], [3]].
     Hint: with lead = g.ndim - len(shape), axis i of shape is axis i + lead of g.
     g of any shape that shape broadcasts to -> shape. When the shapes are equal, g itself and not a copy.
@@ -241,7 +241,7 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     if g.shape == shape:
         return g
     lead = g.ndim - len(shape)
-    repeated = (i for i, n in enumerate(shape, start=lead) if n == 1 and g.shape[i] != 1)
+    repeated = (i for i, n in enumerate(shape, start=lead) if n == 1)
     total = np.add.reduce(g, axis=(*range(lead), *repeated))
     return total if total.shape == shape else np.reshape(total, shape)
     ### END SOLUTION
