@@ -1094,8 +1094,6 @@ def pull_back(root: Tensor, gradient: Array, retain_graph: bool = False) -> dict
         if rules.__class__ is not tuple:
             needs = [tensor.requires_grad for tensor in inputs]
             together = rules(g, y, origin.saved, needs, *arrays, **params)
-        elif len(rules) != len(inputs):
-            raise TypeError(f"op {op.name!r} was given {len(inputs)} inputs, and has derivative rules for {len(rules)}")
         elif op.saves:
             arrays.insert(0, origin.saved)
         for place, tensor in enumerate(inputs):
@@ -1103,9 +1101,13 @@ def pull_back(root: Tensor, gradient: Array, retain_graph: bool = False) -> dict
                 continue
             if together is not None:
                 grad = together[place]
-            else:
+            elif place < len(rules):
                 rule = rules[place]
                 grad = None if rule is None else rule(g, y, *arrays, **params)
+            else:
+                raise TypeError(
+                    f"op {op.name!r} was given {len(inputs)} inputs, and has derivative rules for {len(rules)}"
+                )
             if grad is None:
                 continue
             x = tensor.data  # no gradient: its shape and dtype are compared
