@@ -595,17 +595,11 @@ def add_rows(count: int, index: Array, rows: Array) -> Array:
 def _picks(key: Any) -> tuple[list[Any], bool, bool]:
     """The parts of a key, whether any is an array of integers, and whether all are integers or arrays of them."""
     parts = [
-        np.asarray(part) if isinstance(part, list) else part for part in (key if isinstance(key, tuple) else (key,))
+        np.asarray(part) if isinstance(part, list) else part for part in (key if key.__class__ is tuple else (key,))
     ]
-    kinds = [
-        "a" if isinstance(part, np.ndarray) and part.dtype.kind in "iu" else "n" if _is_int(part) else ""
-        for part in parts
-    ]
-    return parts, "a" in kinds, all(kinds)
-
-
-def _is_int(part: Any) -> bool:
-    return isinstance(part, int | np.integer) and not isinstance(part, bool)
+    arrays = [isinstance(part, np.ndarray) and part.dtype.kind in "iu" for part in parts]
+    numbers = [isinstance(part, int | np.integer) and not isinstance(part, bool) for part in parts]
+    return parts, any(arrays), all(map(max, arrays, numbers))
 
 
 def _getitem(g: Array, y: Array, x: Array, key: Any) -> Array:
