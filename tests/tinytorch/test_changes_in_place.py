@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+from tinytorch.core.activations import gelu
 from tinytorch.core.autograd import backward, no_grad
 from tinytorch.core.layers import Linear
 from tinytorch.core.tensor import Parameter, Tensor, cat, where
@@ -75,3 +77,11 @@ def test_views_of_a_parameter_after_a_step() -> None:
         w[...] = 0.0
     with pytest.raises(RuntimeError, match="changed in place"):
         backward(y)
+
+
+def test_gelu_needs_no_second_erf() -> None:
+    x = np.array([-30.0, -6.0, -1.0, -1e-9, 0.0, 1e-300, 0.5, 3.0, 30.0])
+    w = Parameter(x, dtype=np.float64)
+    backward(gelu(w).sum())
+    wanted = [math.erfc(-v / 2**0.5) / 2 + v * math.exp(-v * v / 2) / (2 * math.pi) ** 0.5 for v in x]
+    np.testing.assert_allclose(w.grad, wanted, atol=2e-15)
