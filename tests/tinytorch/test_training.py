@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import math
+import os
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -299,9 +300,12 @@ def test_evaluation_changes_nothing() -> None:
     net[0].eval()
     before, versions = weights(trainer), [w.version for w in net.parameters()]
     random = generator().bit_generator.state
+    recorded: list[bool] = []
+    loss = trainer.loss
+    trainer.loss = lambda output, target: (recorded.append(output.requires_grad), loss(output, target))[1]
     assert trainer.evaluate(BATCHES).loss == trainer.evaluate(BATCHES).loss
-    modes = [(module.training, net.training) for module in net.modules()]
-    assert [mode for mode, _ in modes] == [True, False, True, True]
+    assert recorded == [False] * 6
+    assert [module.training for module in net.modules()] == [True, False, True, True]
     with pytest.raises(ValueError):
         trainer.evaluate([(X, Y[:3])])
     assert [module.training for module in net.modules()] == [True, False, True, True]
@@ -576,6 +580,16 @@ def test_a_half_written_file_never_has_the_name(tmp_path: Path) -> None:
 
     write_atomically(path, write)
     assert seen == [False] and path.read_bytes() == b"one two"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_new_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    # catches bytes copied over the old file: whoever has it open, or a crash, would meet half of each
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.write_bytes(b"old")
+    os.link(path, link)
+    write_atomically(path, lambda file: file.write(b"new") and None)
+    assert (path.read_bytes(), link.read_bytes()) == (b"new", b"old")
 
 
 def damaged(path: Path) -> Iterator[tuple[str, bytes]]:
