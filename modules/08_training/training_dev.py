@@ -1172,7 +1172,7 @@ if __name__ == "__main__":
 #
 # The luck can be estimated. One digit of 360 is 0.28 percentage points. If a network reads 97.5% of all digits, the number it gets
 # right in a sample of 360 has a standard deviation of sqrt(360 * 0.975 * 0.025) = 2.96 digits, which is 0.8 points. Among 60 runs
-# of equal quality, if their errors were independent, the best would lie about two standard deviations above the mean. They share
+# of equal quality, if their errors were independent, the best would lie about 2.3 standard deviations above the mean. They share
 # the test digits, so the spread among them is smaller, but 98.3% as the best of 60 is no evidence that any of them is better
 # than 97.5%.
 #
