@@ -1,0 +1,481 @@
+"""Every op's derivative rule against central differences at float64, and against PyTorch's numbers.
+
+An op that a module adds needs a line in CASES: the registry test fails without it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, basic_indices, integer_array_indices, mutually_broadcastable_shapes
+
+import tinytorch.core
+from tinytorch.core import activations, losses, spatial
+from tinytorch.core.autograd import gradcheck, vjp_rules
+from tinytorch.core.tensor import Tensor, cat, ops, stack, where
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "autograd.json").read_text(encoding="utf-8"))["cases"]
+LOSSES = json.loads((Path(__file__).parents[1] / "golden" / "losses.json").read_text(encoding="utf-8"))["cases"]
+
+Function = Callable[..., Tensor]
+Shapes = Sequence[tuple[int, ...]]
+
+ONE: list[Shapes] = [[()], [(3,)], [(2, 3)], [(0, 3)], [(2, 1, 3)]]
+TWO: list[Shapes] = [
+    [(2, 3), (2, 3)],
+    [(), (2, 3)],
+    [(2, 3), ()],
+    [(3,), (2, 3)],
+    [(2, 1), (1, 3)],
+    [(4, 1, 3), (2, 1)],
+    [(0, 3), (3,)],
+    [(2, 0), (2, 1)],
+    [(), ()],
+]
+LABELS = np.array([2, 0, 1, 2])
+MASK = np.array([[True, False, True], [False, False, True]])
+INDEX = np.array([[0, 2, 2], [1, -1, 0]])
+
+
+def rows(x: Tensor) -> Tensor:
+    """Probabilities, row by row, that stay such when an entry changes."""
+    positive = x * x + 0.1
+    return positive / positive.sum(axis=1, keepdims=True)
+
+
+# name of the op: functions that use it, each with the shapes of its inputs. Values are 0.2 to 1.8, of either sign.
+CASES: dict[str, list[tuple[Function, list[Shapes]]]] = {
+    "add": [(lambda a, b: a + b, TWO)],
+    "sub": [(lambda a, b: a - b, TWO)],
+    "mul": [(lambda a, b: a * b, TWO), (lambda a: a * a, ONE)],
+    "div": [(lambda a, b: a / b, TWO)],
+    "neg": [(lambda x: -x, ONE)],
+    "pow": [(lambda x, n=n: x.abs() ** n, ONE) for n in (0, 1, 2, 3, 4, -1, -2, 0.5, 2.5)],
+    "power": [(lambda a, b: a.abs() ** b, TWO)],
+    "exp": [(lambda x: x.exp(), ONE)],
+    "log": [(lambda x: x.abs().log(), ONE)],
+    "sqrt": [(lambda x: x.abs().sqrt(), ONE)],
+    "abs": [(lambda x: x.abs(), ONE)],
+    "clip": [(lambda x: x.clip(-1.0, 1.5), ONE), (lambda x: x.clip(min=0.0), ONE), (lambda x: x.clip(max=0.0), ONE)],
+    "copy": [(lambda x: x.copy() * x, ONE)],
+    "astype": [(lambda x: x.astype(np.float64) * x, ONE)],
+    "where": [(lambda a, b: where(a > b, a, b), TWO), (lambda a, b: where(MASK, a, b), [[(2, 3), (3,)], [(), (2, 1)]])],
+    "sum": [
+        (lambda x: x.sum(), ONE),
+        (lambda x: x.sum(axis=-1), ONE[1:]),
+        (lambda x: x.sum(axis=(0, 2), keepdims=True), [[(2, 3, 2)], [(0, 3, 2)]]),
+    ],
+    "mean": [
+        (lambda x: x.mean(), [shapes for shapes in ONE if 0 not in shapes[0]]),
+        (lambda x: x.mean(axis=0), [[(3,)], [(2, 3)]]),
+        (lambda x: x.mean(axis=(0, -1), keepdims=True), [[(2, 3, 2)], [(2, 0, 2)]]),
+    ],
+    "var": [
+        (lambda x: x.var(), [[(3,)], [(2, 3)]]),
+        (lambda x: x.var(axis=1), [[(2, 3)]]),
+        (lambda x: x.var(axis=(0, 2), keepdims=True, correction=0), [[(2, 3, 2)]]),
+    ],
+    "max": [
+        (lambda x: x.max(), [[()], [(2, 3)]]),
+        (lambda x: x.max(axis=-1), [[(3,)], [(2, 3)], [(0, 3)]]),
+        (lambda x: x.max(axis=(0, 2), keepdims=True), [[(2, 3, 2)]]),
+    ],
+    "min": [
+        (lambda x: x.min(), [[()], [(2, 3)]]),
+        (lambda x: x.min(axis=0, keepdims=True), [[(3,)], [(2, 3)], [(2, 0)]]),
+        (lambda x: x.min(axis=(0, 2)), [[(2, 3, 2)]]),
+    ],
+    "matmul": [
+        (
+            lambda a, b: a @ b,
+            [
+                [(2, 3), (3, 4)],
+                [(3,), (3,)],
+                [(3,), (3, 4)],
+                [(2, 3), (3,)],
+                [(5, 2, 3), (3, 4)],
+                [(2, 3), (5, 3, 4)],
+                [(3,), (2, 3, 4)],
+                [(2, 2, 3), (3,)],
+                [(1, 2, 3), (5, 3, 4)],
+                [(2, 1, 2, 3), (4, 3, 2)],
+                [(0, 3), (3, 2)],
+                [(2, 0), (0, 3)],
+                [(2, 0, 3), (3, 2)],
+                [(2, 3, 0), (0, 2)],
+            ],
+        )
+    ],
+    "reshape": [
+        (lambda x: x.reshape(-1) * x.flatten(), [[()], [(2, 3)], [(0, 3)]]),
+        (lambda x: x.unsqueeze(1).squeeze(), [[(2, 3)]]),
+    ],
+    "permute": [
+        (lambda x: x.T, ONE),
+        (lambda x: x.permute(2, 0, -2), [[(2, 3, 4)], [(2, 0, 4)]]),
+        (lambda x: x.transpose(0, 2) * 2.0, [[(2, 3, 2)]]),
+    ],
+    "getitem": [
+        (lambda x: x[1], [[(3,)], [(2, 3)], [(2, 0)]]),
+        (lambda x: x[...], ONE),
+        (lambda x: x[1:, None, ..., ::2], [[(3, 4)], [(2, 3, 4)]]),
+        (lambda x: x[::-1, 0], [[(3, 4)]]),
+        (lambda x: x[MASK], [[(2, 3)], [(2, 3, 2)]]),
+        (lambda x: x[[0, 0, -1]], [[(3,)], [(2, 3)], [(2, 0)]]),
+        (lambda x: x[INDEX], [[(3,)], [(3, 2)]]),
+        (lambda x: x[INDEX, -INDEX], [[(3, 3)], [(3, 3, 2)]]),
+        (lambda x: x[1, INDEX], [[(2, 3)]]),
+        (lambda x: x[:, INDEX], [[(2, 3)]]),
+        (lambda x: x[INDEX[0], 1:], [[(3, 3)]]),
+        (lambda x: x[None, [0, 0]], [[(2, 3)]]),
+        (lambda x: x[np.array(1)] * x[np.int64(0)], [[(2, 3)]]),
+        (lambda x: x[np.array([], dtype=np.int64)], [[(2, 3)]]),
+        (lambda x: x[True], [[(2, 3)]]),
+    ],
+    "cat": [
+        (lambda a, b: cat([a, b, a], axis=1), [[(2, 3), (2, 1)], [(2, 0), (2, 3)]]),
+        (lambda a, b: cat([b, a], axis=-2), [[(2, 3), (4, 3)]]),
+    ],
+    "stack": [
+        (lambda a, b: stack([a, b, a], axis=-1), [[(2, 3), (2, 3)], [(), ()]]),
+        (lambda a: stack([a]), [[(0, 3)]]),
+    ],
+    "conv2d": [
+        (lambda x, w, b: spatial.conv2d(x, w, b), [[(2, 3, 4, 5), (2, 3, 3, 2), (2,)]]),
+        (lambda x, w: spatial.conv2d(x, w, stride=2, padding=(1, 0)), [[(1, 2, 5, 4), (3, 2, 3, 3)]]),
+    ],
+    "max_pool2d": [
+        (lambda x: spatial.max_pool2d(x, 2), [[(2, 2, 4, 4)]]),
+        (lambda x: spatial.max_pool2d(x, (3, 2), stride=1, padding=1), [[(1, 2, 4, 5)]]),
+    ],
+    "avg_pool2d": [
+        (lambda x: spatial.avg_pool2d(x, 2), [[(2, 2, 4, 4)]]),
+        (lambda x: spatial.avg_pool2d(x, (3, 2), stride=1, padding=1), [[(1, 2, 4, 5)]]),
+    ],
+    "relu": [(activations.relu, ONE)],
+    "leaky_relu": [
+        (lambda x: activations.leaky_relu(x), ONE),
+        (lambda x: activations.leaky_relu(x, negative_slope=2.0), [[(2, 3)]]),
+    ],
+    "sigmoid": [(activations.sigmoid, ONE)],
+    "tanh": [(activations.tanh, ONE)],
+    "gelu": [(activations.gelu, ONE)],
+    "gelu_tanh": [(lambda x: activations.gelu(x, approximate="tanh"), ONE)],
+    "softmax": [
+        (lambda x: activations.softmax(x), [[(3,)], [(2, 3)], [(0, 3)]]),
+        (lambda x: activations.softmax(x, axis=1), [[(2, 3, 2)]]),
+    ],
+    "logsumexp": [
+        (lambda x: losses.logsumexp(x), [[(3,)], [(2, 3)]]),
+        (lambda x: losses.logsumexp(x, axis=None, keepdims=True), [[(2, 3)]]),
+        (lambda x: losses.logsumexp(x, axis=(0, 2)), [[(2, 3, 2)]]),
+    ],
+    "log_softmax": [
+        (lambda x: losses.log_softmax(x), [[(3,)], [(2, 3)]]),
+        (lambda x: losses.log_softmax(x, axis=0), [[(2, 3, 2)]]),
+    ],
+    "cross_entropy": [
+        (lambda x, s=s, r=r: losses.cross_entropy(x, LABELS, r, s), [[(4, 3)]])
+        for s in (0.0, 0.3)
+        for r in ("mean", "none")
+    ]
+    + [(lambda x, t, s=s: losses.cross_entropy(x, rows(t), label_smoothing=s), [[(4, 3), (4, 3)]]) for s in (0.0, 0.3)],
+    "binary_cross_entropy": [
+        (
+            lambda p, y: losses.binary_cross_entropy(activations.sigmoid(p), activations.sigmoid(y), "none"),
+            [[(4,), (4,)], [(2, 3), (2, 3)]],
+        )
+    ],
+    "binary_cross_entropy_with_logits": [
+        (
+            lambda x, y: losses.binary_cross_entropy_with_logits(x, activations.sigmoid(y)),
+            [[(4,), (4,)], [(2, 3), (2, 3)]],
+        )
+    ],
+}
+
+
+def values(shapes: Shapes, seed: int = 0) -> list[np.ndarray]:
+    """Numbers of either sign, all of different size and none near 0 or each other: derivatives jump there."""
+    random = np.random.default_rng(seed)
+    total = sum(int(np.prod(shape)) for shape in shapes)
+    sizes = random.permutation(np.linspace(0.213, 1.879, total) if total > 1 else np.full(total, 0.7))
+    numbers = sizes * random.choice([-1.0, 1.0], total)
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+    return [part.reshape(shape) for part, shape in zip(np.split(numbers, ends), shapes, strict=True)]
+
+
+def turned(function: Function) -> Function:
+    """The function on views whose axes are in reverse order in memory."""
+    return lambda *inputs: function(*(each.T for each in inputs))
+
+
+def strided(function: Function) -> Function:
+    """The function on views of every second element along each axis."""
+    return lambda *inputs: function(*(each[(slice(None, None, 2),) * each.ndim] for each in inputs))
+
+
+def import_all() -> None:
+    """Import every module of the package that is built: each registers its ops and rules."""
+    for package in (tinytorch.core, *([importlib.import_module("tinytorch.perf")] if has_perf() else [])):
+        for found in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{found.name}")
+
+
+def has_perf() -> bool:
+    return importlib.util.find_spec("tinytorch.perf") is not None
+
+
+def own_ops() -> dict[str, Any]:
+    """The ops of the package, without those that tests have made."""
+    import_all()
+    return {
+        name: op for name, op in ops.items() if (op.forward.__module__ or "").startswith(("tinytorch", "_operator"))
+    }
+
+
+def test_every_op_has_a_rule_and_a_case() -> None:
+    """Catches an op whose rule, or whose gradient check, somebody forgot; and a rule for what has no derivative."""
+    differentiable = {name for name, op in own_ops().items() if op.differentiable}
+    assert len(differentiable) > 35, "the registry is not what this test takes it for"
+    without_rule = sorted(differentiable - set(vjp_rules))
+    assert not without_rule, f"no derivative rule for {without_rule}: call defvjp beside the op"
+    without_case = sorted(differentiable - set(CASES))
+    assert not without_case, f"no gradient check for {without_case}: add them to CASES in {Path(__file__).name}"
+    assert set(CASES) <= set(ops), "a case for an op that does not exist"
+    constant = {name for name, op in own_ops().items() if not op.differentiable}
+    assert constant >= {"eq", "ne", "lt", "le", "gt", "ge", "argmax", "discretize"}
+    assert not constant & set(vjp_rules)
+
+
+def test_the_registry_test_sees_a_forgotten_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a registry test that passes whatever happens."""
+    monkeypatch.delitem(vjp_rules, "tanh")
+    with pytest.raises(AssertionError, match="tanh"):
+        test_every_op_has_a_rule_and_a_case()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rule_agrees_with_central_differences(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches any wrong term, sign, factor, axis or shape: broadcast, empty, 0-d and non-contiguous inputs included."""
+    called = []
+    entry = vjp_rules[name]
+
+    def noted(rule: Any) -> Any:
+        return rule and (lambda *args, **kwargs: called.append(1) or rule(*args, **kwargs))
+
+    monkeypatch.setitem(vjp_rules, name, tuple(map(noted, entry)) if isinstance(entry, tuple) else noted(entry))
+    for function, examples in CASES[name]:
+        for shapes in examples:
+            inputs = values(shapes)
+            assert gradcheck(function, *inputs), shapes
+            assert gradcheck(turned(function), *(each.T for each in inputs)), f"{shapes}, transposed in memory"
+            spread_out = [np.kron(each, np.eye(1)) if each.ndim == 0 else _doubled(each) for each in inputs]
+            spread_out = [
+                each.reshape(()) if shape == () else each for each, shape in zip(spread_out, shapes, strict=True)
+            ]
+            assert gradcheck(strided(function), *spread_out), f"{shapes}, strided in memory"
+    assert called, f"no case of {name} uses its rule"
+
+
+def _doubled(x: np.ndarray) -> np.ndarray:
+    """x with every element repeated along each axis, so that every second one is x."""
+    for axis in range(x.ndim):
+        x = np.repeat(x, 2, axis=axis)
+    return x
+
+
+@given(mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=3), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_broadcasting_is_undone_for_any_two_shapes(found: Any, seed: int) -> None:
+    """Catches an axis that unbroadcast forgets, sums twice or puts back in the wrong place."""
+    a, b = values(found.input_shapes, seed)
+    assert gradcheck(lambda a, b: a * b + a / b - b, a, b)
+
+
+@given(array_shapes(min_dims=1, max_dims=4, max_side=3), st.data())
+@settings(max_examples=60, deadline=None)
+def test_reductions_over_any_axes(shape: tuple[int, ...], data: st.DataObject) -> None:
+    """Catches gradients that are spread along the wrong axis, and a wrong number of elements in a mean."""
+    axes = data.draw(st.lists(st.integers(-len(shape), len(shape) - 1), unique_by=lambda a: a % len(shape), min_size=1))
+    axis = data.draw(st.sampled_from((None, axes[0], tuple(axes))))
+    keepdims = data.draw(st.booleans())
+    (x,) = values([shape])
+    for name in ("sum", "mean", "max", "min"):
+        assert gradcheck(lambda x, name=name: getattr(x, name)(axis=axis, keepdims=keepdims) ** 2, x)
+    assert gradcheck(lambda x: x.var(axis=axis, keepdims=keepdims, correction=0), x)
+
+
+@given(array_shapes(min_dims=1, max_dims=3, max_side=4), st.data())
+@settings(max_examples=80, deadline=None)
+def test_getitem_by_any_key(shape: tuple[int, ...], data: st.DataObject) -> None:
+    """Catches repeated indices that overwrite each other, and negative ones that land elsewhere."""
+    count = data.draw(st.integers(1, len(shape)))
+    arrays = integer_array_indices(shape[:count], result_shape=array_shapes(max_dims=2, max_side=4))
+    key = data.draw(st.one_of(basic_indices(shape, allow_newaxis=True), arrays))
+    (x,) = values([shape])
+    tensor = Tensor(x, np.float64, requires_grad=True)
+    result = tensor[key]
+    weights = np.random.default_rng(1).standard_normal(result.shape)
+    result.backward(weights)
+    wanted = np.zeros(shape)
+    np.add.at(wanted, key, weights)
+    np.testing.assert_allclose(tensor.grad, wanted, rtol=1e-12, atol=1e-12)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_matmul_of_any_stacks(data: st.DataObject) -> None:
+    """Catches a product that is transposed, not summed over a broadcast stack, or of the wrong factor."""
+    sides = st.integers(1, 3)
+    m, k, n = data.draw(sides), data.draw(sides), data.draw(sides)
+    found = data.draw(mutually_broadcastable_shapes(num_shapes=2, max_dims=2, max_side=3)).input_shapes
+    left = data.draw(st.sampled_from(((*found[0], m, k), (k,))))
+    right = data.draw(st.sampled_from(((*found[1], k, n), (k,))))
+    assert gradcheck(lambda a, b: a @ b, *values([left, right]))
+
+
+def test_softmax_and_losses_stay_finite_for_large_numbers() -> None:
+    """Catches a rule that takes an exponential of its own, or divides by a probability that has rounded to 0."""
+    logits = Tensor([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]], requires_grad=True)
+    probabilities = activations.softmax(logits)
+    for loss in (
+        losses.cross_entropy(logits, [1, 0]),
+        losses.log_softmax(logits).sum(),
+        losses.logsumexp(logits).sum(),
+        probabilities.max(),
+        losses.binary_cross_entropy_with_logits(logits, np.ones((2, 3))),
+        losses.binary_cross_entropy(activations.sigmoid(logits), np.ones((2, 3))),
+        activations.gelu(logits).sum(),
+        activations.tanh(logits).sum(),
+    ):
+        logits.grad = None
+        loss.backward(retain_graph=True)
+        assert np.isfinite(logits.grad).all()
+
+
+def test_infinite_gradients_do_not_leak_through_a_mask() -> None:
+    """Catches infinity times 0 in relu, clip and where: the slope of sqrt at 0 must not make the rest NaN."""
+    x = Tensor([-1.0, 4.0], requires_grad=True)
+    for masked in (activations.relu(x), x.clip(min=0.0), where([False, True], x, 0.0)):
+        x.grad = None
+        masked.sqrt().sum().backward()
+        assert x.grad.tolist() == [0.0, 0.25]
+
+
+def functions() -> dict[str, Function]:
+    """What tests/golden/make_autograd.py computed, in the words of this framework."""
+    unary = {
+        name: lambda x, name=name: getattr(x, name)() for name in ("exp", "log", "sqrt", "abs", "sum", "mean", "var")
+    }
+    powers = {f"pow {n:g}": lambda x, n=n: x**n for n in (0, 1, 2, 3, 2.5, -1, 0.5)}
+    chosen = {name: getattr(activations, name) for name in ("relu", "sigmoid", "tanh", "gelu", "leaky_relu")}
+    ends: dict[str, Function] = {}
+    for name in ("max", "min"):
+        ends[name] = lambda x, name=name: getattr(x, name)()
+        ends[f"{name} 1"] = lambda x, name=name: getattr(x, name)(axis=1)
+        ends[f"{name} 0 keep"] = lambda x, name=name: getattr(x, name)(axis=0, keepdims=True)
+        ends[f"{name} 0 1"] = lambda x, name=name: getattr(x, name)(axis=(0, 1))
+    index = np.array([[0, 2, 2], [1, 2, 0]])
+    mask = np.tril(np.ones((4, 4), dtype=bool))
+
+    def attention(x: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        scores = where(mask, (x @ q) @ (x @ k).transpose() / 6**0.5, -1e9)
+        return activations.softmax(scores) @ (x @ v)
+
+    def residual(x: Tensor, w: Tensor) -> Tensor:
+        for _ in range(6):
+            x = x + activations.tanh(x @ w)
+        return x
+
+    return {
+        **unary,
+        **powers,
+        **chosen,
+        **ends,
+        "add": lambda a, b: a + b,
+        "sub": lambda a, b: a - b,
+        "mul": lambda a, b: a * b,
+        "div": lambda a, b: a / b,
+        "neg": lambda x: -x,
+        "power": lambda a, b: a**b,
+        "clip": lambda x: x.clip(0.0, 1.0),
+        "clip below": lambda x: x.clip(min=0.5),
+        "clip above": lambda x: x.clip(max=0.5),
+        "where": lambda a, b: where(MASK, a, b),
+        "sqrt of relu": lambda x: activations.relu(x).sqrt(),
+        "gelu tanh": lambda x: activations.gelu(x, approximate="tanh"),
+        "astype": lambda x: x.astype(np.float32).astype(x.dtype) * x,
+        "sum 1": lambda x: x.sum(axis=1),
+        "sum 0 2 keep": lambda x: x.sum(axis=(0, 2), keepdims=True),
+        "mean -1": lambda x: x.mean(axis=-1),
+        "var 0": lambda x: x.var(axis=0),
+        "var 1 0": lambda x: x.var(axis=1, correction=0, keepdims=True),
+        "softmax": lambda x: activations.softmax(x),
+        "softmax 0": lambda x: activations.softmax(x, axis=0),
+        "log_softmax": lambda x: losses.log_softmax(x),
+        "logsumexp": lambda x: losses.logsumexp(x),
+        "logsumexp all": lambda x: losses.logsumexp(x, axis=(0, 1), keepdims=True),
+        "reshape": lambda x: x.reshape(3, 4) * x.reshape(4, 3).T,
+        "permute": lambda x: x.permute(2, 0, 1),
+        "slices": lambda x: x[1:, :, None, 0] * x[0, 1:2, 3],
+        "rows": lambda x: x[index],
+        "pairs": lambda x: x[index, -index],
+        "columns": lambda x: x[:, index[0]],
+        "mask": lambda x: x[index > 0],
+        "cat": lambda a, b: cat([a, b, a], axis=1),
+        "stack": lambda a, b: stack([a, b, a], axis=-1),
+        "matmul": lambda a, b: a @ b,
+        "cross_entropy": lambda x: losses.cross_entropy(x, LABELS),
+        "cross_entropy none": lambda x: losses.cross_entropy(x, LABELS, reduction="none"),
+        "cross_entropy smooth": lambda x: losses.cross_entropy(x, LABELS, label_smoothing=0.2),
+        "cross_entropy rows": losses.cross_entropy,
+        "mse_loss": losses.mse_loss,
+        "binary_cross_entropy": losses.binary_cross_entropy,
+        "binary_cross_entropy logits": losses.binary_cross_entropy_with_logits,
+        "mlp": lambda x, w, b, v: losses.cross_entropy(activations.relu(x @ w + b) @ v, LABELS),
+        "attention": attention,
+        "residual": residual,
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", sorted({case["name"] for case in GOLDEN}))
+def test_values_and_gradients_are_pytorchs(name: str, dtype: type) -> None:
+    """Catches whatever differs from PyTorch: ties, kinks, infinite slopes, repeated indices, shared nodes."""
+    function = functions()[name]
+    close = {"rtol": 1e-9, "atol": 1e-9} if dtype is np.float64 else {"rtol": 2e-6, "atol": 1e-6}
+    for case in (case for case in GOLDEN if case["name"] == name):
+        inputs = [Tensor(np.array(each), dtype, requires_grad=True) for each in case["inputs"]]
+        with np.errstate(
+            invalid="ignore", divide="ignore"
+        ):  # of roots of negative numbers, which PyTorch takes silently
+            result = function(*inputs)
+        np.testing.assert_allclose(result.numpy(), case["result"], **close)
+        result.backward(case["gradient"])
+        for tensor, gradient in zip(inputs, case["gradients"], strict=True):
+            found = np.zeros(tensor.shape) if tensor.grad is None else tensor.grad
+            assert found.shape == np.shape(gradient) and (tensor.grad is None or found.dtype == dtype)
+            largest = max(1.0, np.abs(np.nan_to_num(gradient, posinf=1.0)).max())  # sums of float32 lose digits to it
+            np.testing.assert_allclose(found, gradient, close["rtol"], close["atol"] * largest)
+
+
+@pytest.mark.parametrize("function", sorted({case["function"] for case in LOSSES}))
+def test_gradients_of_losses_are_pytorchs(function: str) -> None:
+    """Catches reductions, smoothing and soft targets that the rules of losses get wrong, at logits of 1e4 too."""
+    for case in (case for case in LOSSES if case["function"] == function):
+        dtype = np.dtype(case["dtype"])
+        arrays = [np.array(each) for each in case["inputs"]]
+        inputs = [Tensor(each, dtype=dtype if each.dtype.kind == "f" else np.int64) for each in arrays]
+        inputs[0].requires_grad = True
+        getattr(losses, function)(*inputs, **case["options"]).sum().backward()
+        np.testing.assert_allclose(inputs[0].grad, case["gradient"], rtol=1e-5, atol=1e-6, err_msg=str(case["options"]))
