@@ -32,7 +32,6 @@ def test_the_skeleton_has_data_and_nothing_that_a_module_exports() -> None:
 
 def test_the_wheel_carries_the_digits_twice() -> None:
     """Catches data in the installed package that is missing in the course `tito init` copies from."""
-    pytest.importorskip("hatchling")
     from tito.course_in_wheel import CourseInWheel
 
     hook = object.__new__(CourseInWheel)

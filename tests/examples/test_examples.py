@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -89,7 +87,6 @@ except KeyboardInterrupt:
 
 def test_curves_are_saved_where_matplotlib_is(tmp_path: Path) -> None:
     """Catches a plot that fails only where matplotlib is installed."""
-    pytest.importorskip("matplotlib")
     printed = run("digits_mlp", "--short", "--plot", str(tmp_path / "curves.png"))
     assert f"curves in {tmp_path / 'curves.png'}" in printed
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -475,7 +475,6 @@ def test_curves_are_drawn_with_characters(capsys: pytest.CaptureFixture[str], mo
 
 def test_curves_are_saved_with_matplotlib(tmp_path: Path) -> None:
     # catches a plot that warns or fails only where matplotlib is installed
-    pytest.importorskip("matplotlib")
     history = classifier().fit(BATCHES, epochs=3, valid=BATCHES)
     path = tmp_path / "curves.png"
     assert history.plot(path) == path
