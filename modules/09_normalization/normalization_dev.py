@@ -228,8 +228,8 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     """Mean and variance of each feature over the batch.
 
     TODO: the mean over all axes but axis 1, then the mean squared distance from it.
-    Approach: reshape x to (N, C, the rest); subtract the mean as a column; np.einsum("ncl,ncl->c", d, d) adds up squares
-    without an array of them; divide by the count of values of a feature.
+    Approach: reshape x to (N, C, the rest); subtract the mean as a column; np.einsum("ncl,ncl->c", d, d) adds up
+    squares without an array of them; divide by the count of values of a feature.
     Example: [[2], [4], [4], [6]] gives [4] and [2].
     x (N, C, ...) -> two arrays (C,).
     """
@@ -243,11 +243,12 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
 
 @op
 def batch_norm_op(x: Array, *affine: Array, mean: Array, var: Array, eps: float, fixed: bool) -> Array:
-    """Each feature minus its mean, divided by sqrt(var + eps); then times weight and plus bias, if affine holds these two.
+    """Each feature minus its mean, divided by sqrt(var + eps); then times weight and plus bias, if affine holds these
+    two.
 
     TODO: compute it in place in one new array.
-    Approach: y = x - mean, with the mean reshaped by _per_feature; multiply y by 1 / sqrt(var + eps), or by weight / sqrt(var
-    + eps) when there is a weight: a product of C numbers, not of all; add the bias.
+    Approach: y = x - mean, with the mean reshaped by _per_feature; multiply y by 1 / sqrt(var + eps), or by weight /
+    sqrt(var + eps) when there is a weight: a product of C numbers, not of all; add the bias.
     Example: [[2], [4], [4], [6]] with mean 4 and variance 2 gives -1.4142, 0, 0, 1.4142.
     x (N, C, ...), the others (C,) -> the shape of x. `fixed` matters in the gradient only.
     """
@@ -348,8 +349,9 @@ def _batch_norm_rule(
     """The gradients of x, weight and bias. With fixed statistics (evaluation) x only meets a constant factor.
 
     TODO: the sums over each feature of g, and of g * x_hat, are the gradients of bias and weight; then x.
-    Approach: sum_g over all axes but 1; sum_gx with np.einsum("ncl,ncl->c", ...) on g and x_hat reshaped to (N, C, the rest).
-    When fixed, x gets g * scale; otherwise through_normalization(g, x_hat, the two sums divided by count, scale).
+    Approach: sum_g over all axes but 1; sum_gx with np.einsum("ncl,ncl->c", ...) on g and x_hat reshaped to (N, C, the
+    rest). When fixed, x gets g * scale; otherwise through_normalization(g, x_hat, the two sums divided by count,
+    scale).
     Hint: _per_feature for everything that meets g. `needs` tells which gradients are wanted; x's is the expensive one.
     """
     inverse = 1 / np.sqrt(var + eps)
@@ -420,10 +422,11 @@ if __name__ == "__main__":
 # %% nbgrader={"grade": false, "grade_id": "batch-norm", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
 class BatchNorm1d(Module):
-    """Normalize each feature over the batch: (N, C) or (N, C, L). Parameters weight and bias (C,), unless affine is False.
+    """Normalize each feature over the batch: (N, C) or (N, C, L). Parameters weight and bias (C,), unless affine is
+    False.
 
-    In training with the batch's own statistics, which it also averages into the buffers running_mean and running_var; in
-    evaluation with these.
+    In training with the batch's own statistics, which it also averages into the buffers running_mean and running_var;
+    in evaluation with these.
     """
 
     shapes = {2: "(N, C)", 3: "(N, C, L)"}  # noqa: RUF012 (never written to)
@@ -431,8 +434,8 @@ class BatchNorm1d(Module):
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
         """Make the parameters and the buffers.
 
-        TODO: self.weight, a Parameter of ones, and self.bias, one of zeros, or None twice without affine. Register the buffers
-        "running_mean", zeros, and "running_var", ones.
+        TODO: self.weight, a Parameter of ones, and self.bias, one of zeros, or None twice without affine. Register the
+        buffers "running_mean", zeros, and "running_var", ones.
         Hint: self.register_buffer(name, tensor). All have shape (num_features,).
         """
         if isinstance(num_features, bool) or not isinstance(num_features, int | np.integer) or num_features < 1:
@@ -461,8 +464,8 @@ class BatchNorm1d(Module):
         """x (N, C, ...) -> the same shape.
 
         TODO: choose mean and var, then apply batch_norm_op.
-        Approach: in training, batch_statistics of x.numpy(), which are also remembered; in evaluation, copies of the buffers'
-        arrays, because a later training step will change the buffers in place.
+        Approach: in training, batch_statistics of x.numpy(), which are also remembered; in evaluation, copies of the
+        buffers' arrays, because a later training step will change the buffers in place.
         Hint: affine is [self.weight, self.bias] or []; fixed is True in evaluation.
         """
         x = _floating(x)
@@ -483,13 +486,13 @@ class BatchNorm1d(Module):
             raise ValueError(f"{name} takes inputs of shape {' or '.join(self.shapes.values())}, got {x.shape}")
         if x.shape[1] != self.num_features:
             raise ValueError(
-                f"{name} takes {self.num_features} features in axis 1, got {x.shape[1]}: the input has shape {x.shape}. "
-                f"Use {type(self).__name__}({x.shape[1]}) here, or move the features to axis 1."
+                f"{name} takes {self.num_features} features in axis 1, got {x.shape[1]}: the input has shape "
+                f"{x.shape}. Use {type(self).__name__}({x.shape[1]}) here, or move the features to axis 1."
             )
         if self.training and x.size // self.num_features < 2:
             raise ValueError(
-                f"{name} in training needs two values of each feature to measure a variance, the input has shape {x.shape}. "
-                "Use a larger batch, or call eval() first."
+                f"{name} in training needs two values of each feature to measure a variance, the input has shape "
+                f"{x.shape}. Use a larger batch, or call eval() first."
             )
 
     def extra_repr(self) -> str:
@@ -561,8 +564,9 @@ def layer_norm_op(x: Array, *affine: Array, size: int, eps: float) -> tuple[Arra
     """Each row minus its mean, divided by the root of its variance plus eps; then times weight and plus bias.
 
     TODO: return y, of the shape of x, and the pair (mean, inverse), which are columns.
-    Approach: y = rows - mean is the only large array; the variance is np.einsum("rf,rf->r", y, y) / size; inverse is 1 /
-    sqrt(variance + eps) as a column; the rest is in place. affine is empty or holds weight and bias: read them as flat.
+    Approach: y = rows - mean is the only large array; the variance is np.einsum("rf,rf->r", y, y) / size; inverse is 1
+    / sqrt(variance + eps) as a column; the rest is in place. affine is empty or holds weight and bias: read them as
+    flat.
     Example: [[1, 3]] gives [[-1, 1]] with mean [[2]] and inverse [[1]], for eps 0.
     Hint: rows.mean(axis=1, keepdims=True) is a column.
     """
@@ -592,9 +596,10 @@ def _layer_norm_rule(
 ) -> list[Array | None]:
     """The gradients of x, weight and bias.
 
-    TODO: those of bias and weight are the sums over the rows of g and of g * x_hat; that of x follows the law of step 3.
-    Approach: np.einsum("rf,rf->f", g, x_hat) for the weight; then multiply g by the weight, take its row means and those of g *
-    x_hat as columns, and call through_normalization with the scale `inverse`.
+    TODO: those of bias and weight are the sums over the rows of g and of g * x_hat; that of x follows the law of step
+    3.
+    Approach: np.einsum("rf,rf->f", g, x_hat) for the weight; then multiply g by the weight, take its row means and
+    those of g * x_hat as columns, and call through_normalization with the scale `inverse`.
     Hint: g * weight is a new array; the g that came in must not change.
     """
     (mean, inverse), g = saved, _rows(g, size)
@@ -738,7 +743,8 @@ defvjp_all(rms_norm_op, _rms_norm_rule)
 
 
 class RMSNorm(LayerNorm):
-    """Divide each example by the root of the mean of its squares, over trailing axes; then times weight. There is no bias.
+    """Divide each example by the root of the mean of its squares, over trailing axes; then times weight. There is no
+    bias.
 
     eps None means the smallest step of the input's dtype, 1.19e-7 for float32, as in PyTorch.
     """
@@ -789,8 +795,8 @@ if __name__ == "__main__":
 def count_normalization() -> dict[str, int]:
     """The counts of the three layers.
 
-    TODO: assign your six numbers to batch_parameters, batch_bytes (parameters and buffers), batch_values (for each channel),
-    layer_parameters, layer_statistics and rms_parameters.
+    TODO: assign your six numbers to batch_parameters, batch_bytes (parameters and buffers), batch_values (for each
+    channel), layer_parameters, layer_statistics and rms_parameters.
     Example: for the layers worked above they are 32, 256, 800, 128, 40 and 64.
     """
     ### BEGIN SOLUTION
@@ -1043,7 +1049,7 @@ if __name__ == "__main__":
 # Explain why each works, why He's rule drifts from layer to layer all the same, and what can break it during training.
 # Then argue whether a network with normalization still needs a rule for its first weights. Write 150 to 300 words.
 #
-# - (3 points) He: variance kept on average, fan-in times variance times one half is one; normalization: measured in every layer
+# - (3 points) He: variance kept on average, fan-in times variance times one half is one; normalization: measured
 # - (2 points) drift: a random draw, errors that multiply over depth
 # - (3 points) training changes the weights; other activations need other factors; residual connections add variances
 # - (2 points) a reasoned position on the last question

@@ -497,8 +497,8 @@ def conv2d_op(
     """The convolution of a batch: one matrix product for each block of images.
 
     TODO: fill `outputs`, which is y with its last two axes made one.
-    Approach: for each block and its patches, read the patches as (images, C * kh * kw, height * width); multiply `kernels`
-    by them with np.matmul and its `out=outputs[block]`. Afterwards add the bias, if there is one.
+    Approach: for each block and its patches, read the patches as (images, C * kh * kw, height * width); multiply
+    `kernels` by them with np.matmul and its `out=outputs[block]`. Afterwards add the bias, if there is one.
     Example: the two channels of step 3 give [[[[18.5]]]].
     Hint: bias is a tuple, empty or with one array (O,); bias[0][:, None] stands as a column beside outputs (N, O, ...).
     x (N, C, H, W), weight (O, C, kh, kw), bias (O,) -> (N, O, height, width), and all patches if they are one block.
@@ -616,8 +616,8 @@ if __name__ == "__main__":
 def _weight_gradient(g: Array, blocks: Iterable[tuple[slice, Array]], weight: Array) -> Array:
     """The sum over all images of g times the transposed patches.
 
-    TODO: for each block, read the patches as (images, C * kh * kw, L); multiply g[block] by them with their last two axes
-    swapped; sum over the images of the block; add to total.
+    TODO: for each block, read the patches as (images, C * kh * kw, L); multiply g[block] by them with their last two
+    axes swapped; sum over the images of the block; add to total.
     Hint: `.swapaxes(1, 2)`, and `.sum(axis=0)` of the product.
     g (N, O, L), patches (images, C, kh * kw, height, width) -> (O, C * kh * kw).
     """
@@ -722,8 +722,8 @@ class Conv2D(Module):
     ) -> None:
         """Make the parameters.
 
-        TODO: set `self.weight` to a Parameter of normal random numbers of the scale above, and `self.bias` to a Parameter
-        of zeros, or to None without bias.
+        TODO: set `self.weight` to a Parameter of normal random numbers of the scale above, and `self.bias` to a
+        Parameter of zeros, or to None without bias.
         Hint: as in Linear of module 03, with four sizes for randn.
         """
         self.in_channels = _pair("in_channels", in_channels, 1)[0]
@@ -876,8 +876,8 @@ def _max_pool2d_rule(
     """The gradient of x: g at the first largest number of each window.
 
     TODO: for each view of x and the same view of total, add g where the view equals y and no earlier view did.
-    Approach: `free` says where the maximum has not been met yet. hit = (view == y) & free; take the hits out of free; add
-    g * hit to the view of total.
+    Approach: `free` says where the maximum has not been met yet. hit = (view == y) & free; take the hits out of free;
+    add g * hit to the view of total.
     Hint: `part += g * hit` with part a view of total. Windows may overlap, so add, do not assign.
     """
     (top, left), (height, width) = padding, x.shape[-2:]
@@ -1215,9 +1215,9 @@ class ConvolutionProfiler:
         """Run a layer on x, and count.
 
         TODO: fill in the dictionary below.
-        Approach: y = layer(x) shows the output. `flops` is 2 for each MAC, and every output number takes as many MACs as
-        `kernel` has weights; `bias_flops` is 1 for each output number, or 0 without a bias. `parameters` counts weights
-        and biases. `total_memory_mb` is input, output and parameters, from nbytes. `time_ms` comes from
+        Approach: y = layer(x) shows the output. `flops` is 2 for each MAC, and every output number takes as many MACs
+        as `kernel` has weights; `bias_flops` is 1 for each output number, or 0 without a bias. `parameters` counts
+        weights and biases. `total_memory_mb` is input, output and parameters, from nbytes. `time_ms` comes from
         `_seconds(work, self.repeats)`; `throughput_mflops` is flops and bias_flops, in millions, for each second.
         Example: Conv2D(3, 64, 3) on one 32x32 image has 3,110,400 flops, 57,600 bias_flops, 1,792 parameters.
         """
@@ -1263,14 +1263,14 @@ class ConvolutionProfiler:
         ratios = {key: results[slow][key] / results[fast][key] for key in ("time_ms", "flops", "parameters")}
         analysis = {"fastest": fast, "slowest": slow, **{f"{key}_ratio": ratio for key, ratio in ratios.items()}}
         lines = [
-            f"{slow} takes {ratios['time_ms']:.1f} times as long as {fast} for {ratios['flops']:.1f} times the FLOPs: use "
-            f"{fast} unless a wider view is worth it."
+            f"{slow} takes {ratios['time_ms']:.1f} times as long as {fast} for {ratios['flops']:.1f} times the FLOPs: "
+            f"use {fast} unless a wider view is worth it."
         ]
         for name, (kh, kw) in ((name, found["kernel_size"]) for name, found in results.items()):
             if kh == kw and kh > 3 and kh % 2:
                 lines.append(
-                    f"{kh // 2} layers of 3x3 see as far as one of {name}, with {9 * (kh // 2)} weights for each pair of "
-                    f"channels in place of {kh * kw}."
+                    f"{kh // 2} layers of 3x3 see as far as one of {name}, with {9 * (kh // 2)} weights for each pair "
+                    f"of channels in place of {kh * kw}."
                 )
         return {"analysis": analysis, "recommendations": lines}
 
