@@ -22,8 +22,8 @@
 #
 # **Build** four losses. **Use** them on the output of a small network. **Reflect** on stability, reductions and memory.
 #
-# Systems reality check: GPT-2 scores 50,257 tokens at every position. For 8 texts of 1,024 tokens the scores that the loss
-# reads take 1.65 GB in float32, more than three times the 0.5 GB of the model's 124 million weights.
+# Systems reality check: GPT-2 scores 50,257 tokens at every position. For 8 texts of 1,024 tokens the scores that the
+# loss reads take 1.65 GB in float32, more than three times the 0.5 GB of the model's 124 million weights.
 
 # %%
 #| default_exp core.losses
@@ -47,9 +47,9 @@ from tinytorch.core.tensor import Array, Axis, Tensor, apply, as_tensor, op
 #                        target  ---+
 # ```
 #
-# The last layer of a classifier gives one score for each class. Such scores are called logits: they may be any number, and
-# softmax makes probabilities of them. Module 02 did that by dividing exponentials by their sum. A loss wants the *logarithm*
-# of a probability, and that is where this module begins.
+# The last layer of a classifier gives one score for each class. Such scores are called logits: they may be any number,
+# and softmax makes probabilities of them. Module 02 did that by dividing exponentials by their sum. A loss wants the
+# *logarithm* of a probability, and that is where this module begins.
 
 # %% [markdown]
 # ## Step 1: log-sum-exp
@@ -68,8 +68,8 @@ from tinytorch.core.tensor import Array, Axis, Tensor, apply, as_tensor, op
 #   e^x          2.7183    7.3891   20.0855       sum 30.1929      log 3.4076
 # ```
 #
-# Now add 1000 to each. e^1000 is infinite in every dtype NumPy has for you, and so would be the result. It should be 1003.4076,
-# since a common summand can be taken out of the sum:
+# Now add 1000 to each. e^1000 is infinite in every dtype NumPy has for you, and so would be the result. It should be
+# 1003.4076, since a common summand can be taken out of the sum:
 #
 # ```
 #   log( e^x1 + e^x2 + e^x3 ) = m + log( e^(x1-m) + e^(x2-m) + e^(x3-m) )
@@ -81,10 +81,10 @@ from tinytorch.core.tensor import Array, Axis, Tensor, apply, as_tensor, op
 # With m the largest of the x no exponent is positive and the sum is between 1 and the number of terms. Its logarithm is
 # finite whatever x is.
 #
-# One case is left. A score of minus infinity is the usual way to rule a class out, and a row may hold nothing else. Then m is
-# minus infinity too, and minus infinity less itself is not a number. `_largest` below is the maximum, kept within the finite
-# numbers of its dtype. The sum of such a row is 0 and its logarithm minus infinity, which is right, but NumPy warns. So the
-# cell that you write stands under `np.errstate(divide="ignore")`.
+# One case is left. A score of minus infinity is the usual way to rule a class out, and a row may hold nothing else. Then
+# m is minus infinity too, and minus infinity less itself is not a number. `_largest` below is the maximum, kept within
+# the finite numbers of its dtype. The sum of such a row is 0 and its logarithm minus infinity, which is right, but NumPy
+# warns. So the cell that you write stands under `np.errstate(divide="ignore")`.
 #
 # As in softmax, sum as float64 and convert back: NumPy adds float32 numbers along the first axis one after the other.
 
@@ -94,7 +94,8 @@ from tinytorch.core.tensor import Array, Axis, Tensor, apply, as_tensor, op
 def _largest(x: Array, axis: Axis) -> Array:
     """The largest element along axis, which is kept with length 1; infinities become the largest finite numbers."""
     limits = np.finfo(x.dtype)
-    return np.clip(x.max(axis=axis, keepdims=True), limits.min, limits.max)
+    largest = np.maximum.reduce(x, axis=axis, keepdims=True)  # what x.max calls, two Python calls later
+    return np.minimum(np.maximum(largest, limits.min), limits.max)
 
 
 def _floats(value: Any) -> Tensor:
@@ -177,9 +178,9 @@ from tinytorch.core.layers import Linear, Sequential
 # Taking the logarithm of the softmax loses small probabilities. For the logits 0 and 200 the first probability is e^-200,
 # about 1e-87. Float32 holds nothing below 1.4e-45, so it becomes 0 and its logarithm minus infinity. The answer is -200.
 #
-# Subtracting `logsumexp(x)` from x loses digits. Float32 has about seven, and near 10,000 its numbers are 0.001 apart. For the
-# logits 10,001, 10,002, 10,003 the result is 10,003.4076 and is stored as 10,003.4072. What is left for the last class
-# is -0.4072. It should be -0.4076. Nothing is lost when the maximum is never added back:
+# Subtracting `logsumexp(x)` from x loses digits. Float32 has about seven, and near 10,000 its numbers are 0.001 apart.
+# For the logits 10,001, 10,002, 10,003 the result is 10,003.4076 and is stored as 10,003.4072. What is left for the last
+# class is -0.4072. It should be -0.4076. Nothing is lost when the maximum is never added back:
 #
 # ```
 #   x - m               -2        -1         0       exact
@@ -245,8 +246,8 @@ if __name__ == "__main__":
 #   squared        0.25    0.25    0.0        none: these three     sum: 0.5     mean: 0.5 / 3 = 0.1667
 # ```
 #
-# Each loss here has a setting `reduction`. `"mean"` does not depend on the batch size, and is the default. `"sum"` does, and
-# sums of parts add up. `"none"` keeps one loss for each sample, for weighting them or for finding the worst.
+# Each loss here has a setting `reduction`. `"mean"` does not depend on the batch size, and is the default. `"sum"` does,
+# and sums of parts add up. `"none"` keeps one loss for each sample, for weighting them or for finding the worst.
 #
 # A shape that is nearly right is the commonest mistake with this loss. A layer with one output gives (4, 1), the targets
 # are (4,), and broadcasting makes 16 differences of the 4 pairs:
@@ -258,8 +259,9 @@ if __name__ == "__main__":
 #                                                 4-1  4-2  4-3  4-4
 # ```
 #
-# A network trained on that learns to predict the mean. So the checks below, which are given, refuse two different shapes. They
-# also refuse targets that are NaN, since one of them would make every weight NaN one step later, and batches of nothing.
+# A network trained on that learns to predict the mean. So the checks below, which are given, refuse two different shapes.
+# They also refuse targets that are NaN, since one of them would make every weight NaN one step later, and batches of
+# nothing.
 
 
 # %%
@@ -369,8 +371,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## Step 4: cross-entropy
 #
-# For classes the loss is minus the logarithm of the probability that the network gives to the right class. 1 costs nothing,
-# one half costs 0.693, one in a thousand costs 6.9, and 0 would cost infinitely much.
+# For classes the loss is minus the logarithm of the probability that the network gives to the right class. 1 costs
+# nothing, one half costs 0.693, one in a thousand costs 6.9, and 0 would cost infinitely much.
 #
 # ```
 #   logits              1         2         3
@@ -379,20 +381,21 @@ if __name__ == "__main__":
 #   if the class is 0: 2.4076  if 1: 1.4076  if 2: 0.4076
 # ```
 #
-# A network that knows nothing gives each of C classes 1/C, and its loss is log C: 2.3026 for ten digits. Compare the first
-# loss of every training with that number. A first loss of 50 says that the weights start too large.
+# A network that knows nothing gives each of C classes 1/C, and its loss is log C: 2.3026 for ten digits. Compare the
+# first loss of every training with that number. A first loss of 50 says that the weights start too large.
 #
 # The target may also be a probability for each class, q. The loss is then -(q . log softmax), and a one-hot row such as
 # [0, 0, 1] gives what the index 2 gives.
 #
-# **Label smoothing** moves a part s of the target from the right class to all C classes alike, so that no logit has to grow
-# for ever. With s = 0.1 and C = 3 the row [0, 0, 1] becomes [0.0333, 0.0333, 0.9333]:
+# **Label smoothing** moves a part s of the target from the right class to all C classes alike, so that no logit has to
+# grow for ever. With s = 0.1 and C = 3 the row [0, 0, 1] becomes [0.0333, 0.0333, 0.9333]:
 #
 # ```
 #   0.0333 x 2.4076 + 0.0333 x 1.4076 + 0.9333 x 0.4076 = 0.5076
 # ```
 #
-# All of it is one op. Written with the logits less their maximum, called away, with q the target and t its sum (1 for an index):
+# All of it is one op. Written with the logits less their maximum, called away, with q the target and t its sum (1 for an
+# index):
 #
 # ```
 #   loss = t log( sum of e^away ) - q . away
@@ -404,9 +407,9 @@ if __name__ == "__main__":
 #   together    1 x 0.4076 - (-0.1) = 0.5076
 # ```
 #
-# Module 06 will need the softmax for the derivative, which is softmax - q. Its parts have just been computed, so the op hands
-# them over: `@op(saves=True)` means that the function returns its result and whatever the derivative wants. Here that is
-# e^away and its row sums. Dividing one by the other is left to the one who needs it.
+# Module 06 will need the softmax for the derivative, which is softmax - q. Its parts have just been computed, so the op
+# hands them over: `@op(saves=True)` means that the function returns its result and whatever the derivative wants. Here
+# that is e^away and its row sums. Dividing one by the other is left to the one who needs it.
 
 
 # %% nbgrader={"grade": false, "grade_id": "cross-entropy-op", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -442,8 +445,8 @@ def cross_entropy_op(logits: Array, target: Array, label_smoothing: float = 0.0)
 
 
 # %% [markdown]
-# What goes into the op is checked first. The check is given, and so is the function that the op is for. Labels may come as
-# floats, since `Tensor([0, 2])` makes floats of them, but 1.5 is no class. Rows of probabilities must add up to 1.
+# What goes into the op is checked first. The check is given, and so is the function that the op is for. Labels may come
+# as floats, since `Tensor([0, 2])` makes floats of them, but 1.5 is no class. Rows of probabilities must add up to 1.
 
 
 # %%
@@ -473,6 +476,8 @@ def _class_targets(logits: Tensor, target: Any) -> Tensor:
 
 
 def _check_labels(values: Array, classes: int) -> None:
+    if values.dtype.kind in "iu" and values.min() >= 0 and values.max() < classes:
+        return
     wrong = (values < 0) | (values >= classes) | (values != np.floor(values))
     if wrong.any():
         place = int(wrong.argmax())
@@ -576,8 +581,9 @@ if __name__ == "__main__":
 #                                                          y = 0   -log 0.2 = 1.6094
 # ```
 #
-# `BinaryCrossEntropyLoss` takes p. At p = 0 or 1 one of the logarithms is minus infinity, and 0 times that is not a number. Like
-# PyTorch, cut both logarithms off at -100. For small p, log(1 - p) is exact as `np.log1p(-p)`: 1 - 1e-9 is 1 in float32.
+# `BinaryCrossEntropyLoss` takes p. At p = 0 or 1 one of the logarithms is minus infinity, and 0 times that is not a
+# number. Like PyTorch, cut both logarithms off at -100. For small p, log(1 - p) is exact as `np.log1p(-p)`: 1 - 1e-9 is 1
+# in float32.
 #
 # `BCEWithLogitsLoss` takes the logit x instead, with p = sigmoid(x), and needs no cut. Put the sigmoid into the formula:
 #
@@ -589,8 +595,9 @@ if __name__ == "__main__":
 #        = max(x, 0) - x y + log(1 + e^-|x|)                    y = 0   2 + 0.1269        = 2.1269
 # ```
 #
-# The last line says the same for both signs of x and has no positive exponent. Where does the difference show? Take x = 20 for
-# a sample whose answer is no. sigmoid(20) is 1 in float32, so from p the loss would be 100, which is the cut. From the logit it is 20.
+# The last line says the same for both signs of x and has no positive exponent. Where does the difference show? Take x =
+# 20 for a sample whose answer is no. sigmoid(20) is 1 in float32, so from p the loss would be 100, which is the cut. From
+# the logit it is 20.
 
 
 # %% nbgrader={"grade": false, "grade_id": "binary", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -721,10 +728,11 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## Step 6: Count
 #
-# GPT-2 reads a batch of 8 texts, 1,024 tokens each, and scores 50,257 tokens at each position, in float32 (4 bytes a number).
+# GPT-2 reads a batch of 8 texts, 1,024 tokens each, and scores 50,257 tokens at each position, in float32 (4 bytes a
+# number).
 #
-# By hand for a smaller one: 2 texts of 3 tokens over a vocabulary of 10 have 2 x 3 = 6 rows and 60 logits, 240 bytes. The op
-# saves as many exponentials, and 6 sums. A network that knows nothing has the loss log 10 = 2.3026.
+# By hand for a smaller one: 2 texts of 3 tokens over a vocabulary of 10 have 2 x 3 = 6 rows and 60 logits, 240 bytes. The
+# op saves as many exponentials, and 6 sums. A network that knows nothing has the loss log 10 = 2.3026.
 
 
 # %% nbgrader={"grade": false, "grade_id": "counts", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -819,8 +827,8 @@ if __name__ == "__main__":
 #
 # First the range. From which whole number x on does `np.exp(x)` overflow in float32? write your guess: ___
 #
-# And how wrong is a float32 loss at logits near 10,000 if the maximum is added back before the label's logit is subtracted?
-# write your guess: ___
+# And how wrong is a float32 loss at logits near 10,000 if the maximum is added back before the label's logit is
+# subtracted? write your guess: ___
 
 
 # %%
@@ -843,8 +851,8 @@ if __name__ == "__main__":
     analyze_log_sum_exp_range()
 
 # %% [markdown]
-# The first column ends in NaN above 88.72. The second stays finite and loses digits: at 10,000 it is off by 0.0004, at a million
-# by 0.03, and training on it would see steps where there is a slope. The third is right everywhere.
+# The first column ends in NaN above 88.72. The second stays finite and loses digits: at 10,000 it is off by 0.0004, at a
+# million by 0.03, and training on it would see steps where there is a slope. The third is right everywhere.
 #
 # Now the vocabulary. A loss over 50,257 classes has 5,026 times as many logits as one over 10. Does it also take about
 # 5,026 times as long, for 64 rows? write your guess: ___
@@ -877,49 +885,50 @@ if __name__ == "__main__":
     analyze_vocabulary_cost()
 
 # %% [markdown]
-# With 10 classes nearly all the time goes into the checks and calls, which cost the same for any size. From some thousands of
-# classes on, time follows the logits: the op walks over them four times (maximum, subtraction, exponential, sum). The matrix
-# product that makes the logits does 2 x 768 = 1,536 FLOPs for each of them. So a large vocabulary costs time in that
-# layer, and memory in the loss: the logits, and their exponentials, which are kept until the gradients are computed.
+# With 10 classes nearly all the time goes into the checks and calls, which cost the same for any size. From some
+# thousands of classes on, time follows the logits: the op walks over them four times (maximum, subtraction, exponential,
+# sum). The matrix product that makes the logits does 2 x 768 = 1,536 FLOPs for each of them. So a large vocabulary costs
+# time in that layer, and memory in the loss: the logits, and their exponentials, which are kept until the gradients are
+# computed.
 
 # %% [markdown]
 # ## Reflection 1
 #
 #
-# A colleague computes the loss from probabilities: `p = softmax(logits)`, then `-log(clip(p, 1e-7, 1))` at the label. "It never
-# gives NaN either, and I can print p." Compare it with `cross_entropy`. What happens to a sample whose label has a logit 200 below
-# the largest, to the value and to the slope that training follows? When does it matter? 150 to 300 words.
+# A colleague computes the loss from probabilities: `p = softmax(logits)`, then `-log(clip(p, 1e-7, 1))` at the label. "It
+# never gives NaN either, and I can print p." Compare it with `cross_entropy`. What happens to a sample whose label has a
+# logit 200 below the largest, to the value and to the slope that training follows? When does it matter? 150 to 300 words.
 #
 # - (4 points) the value is right only down to p = 1e-7, a loss of 16.1, where the true one is 200
 # - (4 points) below the clip the slope is zero, so the worst samples teach nothing; from logits it is softmax - one-hot
 # - (2 points) says when this happens in practice, or what to do when probabilities are wanted for printing
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "reflection-1", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
-# Both agree as long as the label's probability stays above 1e-7. Below that they part. With the label's logit 200 below the
-# largest, the true probability is e^-200, about 1e-87. Float32 holds nothing under 1.4e-45, so softmax gives exactly 0, the clip
-# makes 1e-7 of it, and the loss is -log(1e-7) = 16.1. From logits it is 200. So the colleague's curve looks harmless just
-# where the network is most wrong, and a mean over a batch hides such samples.
+# Both agree as long as the label's probability stays above 1e-7. Below that they part. With the label's logit 200 below
+# the largest, the true probability is e^-200, about 1e-87. Float32 holds nothing under 1.4e-45, so softmax gives exactly
+# 0, the clip makes 1e-7 of it, and the loss is -log(1e-7) = 16.1. From logits it is 200. So the colleague's curve looks
+# harmless just where the network is most wrong, and a mean over a batch hides such samples.
 #
-# The slope is worse. A clipped number does not change when the logit changes a little, so its derivative is zero: the sample
-# that is most wrong does not move any weight. Fused with softmax the derivative is softmax - one-hot. For that sample it is
-# -1 at the label and +1 at the class the network believed in, which is the largest it can be. The badly wrong samples are
-# then the ones that teach most.
+# The slope is worse. A clipped number does not change when the logit changes a little, so its derivative is zero: the
+# sample that is most wrong does not move any weight. Fused with softmax the derivative is softmax - one-hot. For that
+# sample it is -1 at the label and +1 at the class the network believed in, which is the largest it can be. The badly
+# wrong samples are then the ones that teach most.
 #
-# This happens with a bad initialisation, whose logits are in the hundreds, after a step with too large a learning rate, and with
-# mislabelled samples late in training, when the network is sure of itself. In float16 it begins much earlier: the smallest number
-# above zero is about 6e-8.
+# This happens with a bad initialisation, whose logits are in the hundreds, after a step with too large a learning rate,
+# and with mislabelled samples late in training, when the network is sure of itself. In float16 it begins much earlier:
+# the smallest number above zero is about 6e-8.
 #
-# Printing probabilities is fine. Compute them beside the loss, from the same logits, and do not let the loss depend on them. The
-# price of doing it right is nothing: the fused op is also the faster one, since it computes the exponentials once and leaves one
-# array behind.
+# Printing probabilities is fine. Compute them beside the loss, from the same logits, and do not let the loss depend on
+# them. The price of doing it right is nothing: the fused op is also the faster one, since it computes the exponentials
+# once and leaves one array behind.
 
 # %% [markdown]
 # ## Reflection 2
 #
 #
-# You train with batches of 64 and the mean as reduction. Then memory runs short, and you sum up the gradients of four batches of
-# 16 before each step. The last batch of an epoch has 10 samples. What must be done about the loss so that a step stays what it
-# was? Compare mean and sum, also for the last batch. 150 to 300 words.
+# You train with batches of 64 and the mean as reduction. Then memory runs short, and you sum up the gradients of four
+# batches of 16 before each step. The last batch of an epoch has 10 samples. What must be done about the loss so that a
+# step stays what it was? Compare mean and sum, also for the last batch. 150 to 300 words.
 #
 # - (4 points) four means add up to four times the mean over 64, so each is divided by 4; four sums add up by themselves
 # - (4 points) a mean weights a sample of the short batch by 1/10 and others by 1/16; a sum weights all alike
@@ -927,55 +936,60 @@ if __name__ == "__main__":
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "reflection-2", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
 # Gradients add up, so what has to be right is the sum of the losses that the gradients come from. A mean over 64 samples
-# weights each by 1/64. Four means over 16 weight each by 1/16, so their sum is four times too large, and with plain SGD the
-# step is four times too long. Dividing each of the four losses by 4 gives 1/64 again. With the sum as reduction nothing is
-# wrong at first sight, since sums of parts add up: four times 16 losses are 64 losses. To have the old step, divide the total by 64 once.
+# weights each by 1/64. Four means over 16 weight each by 1/16, so their sum is four times too large, and with plain SGD
+# the step is four times too long. Dividing each of the four losses by 4 gives 1/64 again. With the sum as reduction
+# nothing is wrong at first sight, since sums of parts add up: four times 16 losses are 64 losses. To have the old step,
+# divide the total by 64 once.
 #
-# The last batch shows the difference. Say the last step of the epoch sees batches of 16, 16 and 10. The mean of the
-# short batch weights each of its samples by 1/10 where the others have 1/16, so a sample counts 1.6 times as much because of where
-# the shuffle put it. Divided by the number of batches the result is a mean of means, and not the mean over 42 samples. With
-# sums, and one division by 42, every sample counts alike. Dropping the short batch avoids the question. As the shuffle is
-# another one in each epoch, no sample is left out for ever.
+# The last batch shows the difference. Say the last step of the epoch sees batches of 16, 16 and 10. The mean of the short
+# batch weights each of its samples by 1/10 where the others have 1/16, so a sample counts 1.6 times as much because of
+# where the shuffle put it. Divided by the number of batches the result is a mean of means, and not the mean over 42
+# samples. With sums, and one division by 42, every sample counts alike. Dropping the short batch avoids the question. As
+# the shuffle is another one in each epoch, no sample is left out for ever.
 #
-# The sum has its price. Its gradient grows with the batch size, so a learning rate that was found for 64 is wrong for 128, and
-# losses of different batches cannot be compared in a plot. That is why the mean is the default: it keeps the meaning of
-# the learning rate and of the curve. For accumulating gradients I would take sums and divide by the number of samples at the end.
+# The sum has its price. Its gradient grows with the batch size, so a learning rate that was found for 64 is wrong for
+# 128, and losses of different batches cannot be compared in a plot. That is why the mean is the default: it keeps the
+# meaning of the learning rate and of the curve. For accumulating gradients I would take sums and divide by the number of
+# samples at the end.
 
 # %% [markdown]
 # ## Reflection 3
 #
 #
-# Your language model has a vocabulary of 50,257, and its loss does not fit into memory: 8 x 1,024 rows of logits take 1.65 GB, and the
-# op saves as much again. Propose two ways to need less, and say for each what it costs in time, precision or meaning. 150 to
-# 300 words.
+# Your language model has a vocabulary of 50,257, and its loss does not fit into memory: 8 x 1,024 rows of logits take
+# 1.65 GB, and the op saves as much again. Propose two ways to need less, and say for each what it costs in time,
+# precision or meaning. 150 to 300 words.
 #
 # - (4 points) a first way that works, with a number for the memory it saves
 # - (4 points) a second one of another kind, with a number
 # - (2 points) says for each what is paid
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "reflection-3", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
-# Logits and saved exponentials together take 3.29 GB, and both are needed only because the derivative is computed later than the loss.
+# Logits and saved exponentials together take 3.29 GB, and both are needed only because the derivative is computed later
+# than the loss.
 #
-# The first way is to work through the rows in parts. Each row's loss depends on that row alone, so take 512 rows at a time: compute
-# their logits from the hidden states, their loss, and at once the derivative for the hidden states and the output weights.
-# Then throw the logits away. 512 rows need 512 x 50,257 x 4 = 103 MB of logits, and as much for the exponentials, one sixteenth of
-# before. The result is the same up to rounding. Paid is some speed, because sixteen smaller matrix products run less
-# efficiently than one, and clarity: the last layer and the loss become one piece. If only the loss is computed in parts and the
-# derivative later, logits have to be computed a second time, which adds one more product, 2 x 768 FLOPs for each logit.
+# The first way is to work through the rows in parts. Each row's loss depends on that row alone, so take 512 rows at a
+# time: compute their logits from the hidden states, their loss, and at once the derivative for the hidden states and the
+# output weights. Then throw the logits away. 512 rows need 512 x 50,257 x 4 = 103 MB of logits, and as much for the
+# exponentials, one sixteenth of before. The result is the same up to rounding. Paid is some speed, because sixteen
+# smaller matrix products run less efficiently than one, and clarity: the last layer and the loss become one piece. If
+# only the loss is computed in parts and the derivative later, logits have to be computed a second time, which adds one
+# more product, 2 x 768 FLOPs for each logit.
 #
-# The second way is fewer bytes a number. Logits in float16 take half, 0.82 GB. Float16 ends at 65,504 and has three to four digits, so
-# the maximum should be subtracted and the sum taken in float32, part by part. The losses are then right to about three digits, and
-# small probabilities are rounded to zero in the derivative, which usually harms little.
+# The second way is fewer bytes a number. Logits in float16 take half, 0.82 GB. Float16 ends at 65,504 and has three to
+# four digits, so the maximum should be subtracted and the sum taken in float32, part by part. The losses are then right
+# to about three digits, and small probabilities are rounded to zero in the derivative, which usually harms little.
 #
-# A smaller vocabulary is a third way. With 10,000 tokens, logits take 0.33 GB, but the same text becomes longer in tokens, so
-# there are more rows and more attention. It is another model, while the first two compute the same one.
+# A smaller vocabulary is a third way. With 10,000 tokens, logits take 0.33 GB, but the same text becomes longer in
+# tokens, so there are more rows and more attention. It is another model, while the first two compute the same one.
 
 # %% [markdown]
 # ## Summary
 #
-# You built log-sum-exp and log-softmax, and on them the losses of nearly every network: mean squared error for quantities,
-# cross-entropy for classes, binary cross-entropy for yes and no. Each takes logits where it can, refuses targets that make no
-# sense, and notes how it was made. In PyTorch's words they are in `tinytorch.nn` and `tinytorch.functional`.
+# You built log-sum-exp and log-softmax, and on them the losses of nearly every network: mean squared error for
+# quantities, cross-entropy for classes, binary cross-entropy for yes and no. Each takes logits where it can, refuses
+# targets that make no sense, and notes how it was made. In PyTorch's words they are in `tinytorch.nn` and
+# `tinytorch.functional`.
 #
-# What is missing are data to compute a loss on. Module 05 reads them, shuffles them and hands them over in batches. Module 06 then
-# asks of each loss how it changes with every weight.
+# What is missing are data to compute a loss on. Module 05 reads them, shuffles them and hands them over in batches.
+# Module 06 then asks of each loss how it changes with every weight.

@@ -232,7 +232,7 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
 
     TODO: sum g over the axes along which the input was repeated.
     Approach: equal shapes need nothing. Otherwise g may have more axes than shape: those in front. Of the others, the
-    ones where shape has 1 and g something else. One np.add.reduce over all of them, then reshape.
+    ones where shape has 1. One np.add.reduce over all of them, then reshape.
     Example: unbroadcast(np.ones((2, 3)), (3,)) is [2, 2, 2], and with (2, 1) it is [[3], [3]].
     Hint: with lead = g.ndim - len(shape), axis i of shape is axis i + lead of g.
     g of any shape that shape broadcasts to -> shape. When the shapes are equal, g itself and not a copy.
@@ -241,7 +241,7 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     if g.shape == shape:
         return g
     lead = g.ndim - len(shape)
-    repeated = (i for i, n in enumerate(shape, start=lead) if n == 1 and g.shape[i] != 1)
+    repeated = (i for i, n in enumerate(shape, start=lead) if n == 1)
     total = np.add.reduce(g, axis=(*range(lead), *repeated))
     return total if total.shape == shape else np.reshape(total, shape)
     ### END SOLUTION
@@ -595,17 +595,11 @@ def add_rows(count: int, index: Array, rows: Array) -> Array:
 def _picks(key: Any) -> tuple[list[Any], bool, bool]:
     """The parts of a key, whether any is an array of integers, and whether all are integers or arrays of them."""
     parts = [
-        np.asarray(part) if isinstance(part, list) else part for part in (key if isinstance(key, tuple) else (key,))
+        np.asarray(part) if isinstance(part, list) else part for part in (key if key.__class__ is tuple else (key,))
     ]
-    kinds = [
-        "a" if isinstance(part, np.ndarray) and part.dtype.kind in "iu" else "n" if _is_int(part) else ""
-        for part in parts
-    ]
-    return parts, "a" in kinds, all(kinds)
-
-
-def _is_int(part: Any) -> bool:
-    return isinstance(part, int | np.integer) and not isinstance(part, bool)
+    arrays = [isinstance(part, np.ndarray) and part.dtype.kind in "iu" for part in parts]
+    numbers = [isinstance(part, int | np.integer) and not isinstance(part, bool) for part in parts]
+    return parts, any(arrays), all(map(max, arrays, numbers))
 
 
 def _getitem(g: Array, y: Array, x: Array, key: Any) -> Array:
@@ -1094,8 +1088,6 @@ def pull_back(root: Tensor, gradient: Array, retain_graph: bool = False) -> dict
         if rules.__class__ is not tuple:
             needs = [tensor.requires_grad for tensor in inputs]
             together = rules(g, y, origin.saved, needs, *arrays, **params)
-        elif len(rules) != len(inputs):
-            raise TypeError(f"op {op.name!r} was given {len(inputs)} inputs, and has derivative rules for {len(rules)}")
         elif op.saves:
             arrays.insert(0, origin.saved)
         for place, tensor in enumerate(inputs):
@@ -1103,9 +1095,13 @@ def pull_back(root: Tensor, gradient: Array, retain_graph: bool = False) -> dict
                 continue
             if together is not None:
                 grad = together[place]
-            else:
+            elif place < len(rules):
                 rule = rules[place]
                 grad = None if rule is None else rule(g, y, *arrays, **params)
+            else:
+                raise TypeError(
+                    f"op {op.name!r} was given {len(inputs)} inputs, and has derivative rules for {len(rules)}"
+                )
             if grad is None:
                 continue
             x = tensor.data  # no gradient: its shape and dtype are compared
