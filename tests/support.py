@@ -17,8 +17,9 @@ from typing import Any
 from tito.cli.app import app
 from tito.cli.boundary import run
 from tito.course import Course, Module, load_course
-from tito.lifecycle.completing import reference
-from tito.notebook import parse
+from tito.lifecycle.setup import stub
+from tito.notebook import Notebook, Role, parse
+from tito.release import unmarked
 from tito.workspace import Workspace, find_workspace
 
 ROOT = Path(__file__).parents[1]
@@ -81,8 +82,13 @@ class Learner:
     def solve(self, name: str) -> None:
         """Write the course's own solution into a lesson, as somebody who worked it out."""
         source = self.course.source(self.module(name))
-        solved = reference(parse(source.read_text(encoding="utf-8"))).to_text()
-        self.lesson(name).write_bytes(solved.encode("utf-8"))
+        solved = {cell.grade_id: unmarked(cell.source) for cell in parse(source.read_text(encoding="utf-8")).cells}
+        first = stub(self.course, self.module(name))
+        cells = (
+            c.with_source(solved[c.grade_id]) if c.role in (Role.SOLUTION, Role.MANUAL) else c for c in first.cells
+        )
+        text = Notebook(first.header, tuple(cells)).to_text()
+        self.lesson(name).write_bytes(text.encode("utf-8"))
 
     def tito(self, *words: str, cwd: Path | None = None, typed: str | None = None, encoding: str = "utf-8") -> Done:
         """Run a command in this process; `typed` is what the person answers on a terminal."""
@@ -105,6 +111,7 @@ class Learner:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
+            errors="surrogateescape",
             timeout=120,
         )
         return Done(done.returncode, done.stdout, done.stderr)

@@ -62,7 +62,7 @@ def _checked(name: str, layers: list[tuple[str, Mapping[str, Any]]]) -> Setting:
 
 
 def _file_layers(root: Path) -> list[tuple[str, Mapping[str, Any]]]:
-    layers = []
+    layers: list[tuple[str, Mapping[str, Any]]] = []
     for file in ("pyproject.toml", "course.toml"):
         try:
             data = tomllib.loads((root / file).read_text(encoding="utf-8"))
@@ -70,7 +70,10 @@ def _file_layers(root: Path) -> list[tuple[str, Mapping[str, Any]]]:
             continue
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise EnvironmentFault(f"{file} cannot be read: {error}.", "correct that line") from None
-        table = data.get("tool", {}).get("tito", {})
+        tool = data.get("tool", {})
+        table = tool.get("tito", {}) if isinstance(tool, dict) else {}
+        if not isinstance(table, dict):
+            raise EnvironmentFault(f"{file} sets tool.tito to {table!r}.", "write it as a table: [tool.tito]")
         unknown = sorted(set(table) - set(KNOWN))
         if unknown:
             raise EnvironmentFault(

@@ -11,7 +11,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class CourseInWheel(BuildHookInterface):  # type: ignore[type-arg]
+class CourseInWheel(BuildHookInterface):
     """Adds the course's files to a standard wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ TitoError               message, hint (what to do), exit code
     NothingRan          5  nothing was executed, which is never success
     LimitExceeded       6  a time or memory limit was reached
     StaleExport         7  the package is out of date with its lesson
+    Interrupted       130  somebody pressed Ctrl-C, or answered no
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Exit(IntEnum):
     STALE = 7
     INFRASTRUCTURE = 8
     INTERRUPTED = 130
+    PIPE = 141  # whoever read the answer stopped reading: what it would have been is not known
 
 
 class TitoError(Exception):
@@ -79,3 +81,9 @@ class StaleExport(TitoError):
     """The package is out of date with its lesson."""
 
     exit_code = Exit.STALE
+
+
+class Interrupted(TitoError):
+    """Somebody pressed Ctrl-C, or answered no."""
+
+    exit_code = Exit.INTERRUPTED

@@ -105,6 +105,19 @@ class Progress:
         return json.dumps(document, indent=2) + "\n"
 
 
+def _completion(done: Mapping[str, Any]) -> Completion:
+    completion = Completion(**done)
+    if completion.kind not in (State.COMPLETE, State.REFERENCE):
+        raise ValueError(f"a completion is {completion.kind!r}")
+    wrong = [name for name in _NUMBERS if type(done[name]) is not int]
+    if wrong:
+        raise ValueError(f"{wrong[0]} of a completion is {done[wrong[0]]!r}")
+    return completion
+
+
+_NUMBERS = ("collected", "passed", "skipped", "integration", "points", "points_possible")
+
+
 def parse_progress(text: str, path: str) -> Progress:
     """Read a stored record; EnvironmentFault when it is damaged or of another schema."""
     hint = "tito doctor --repair"
@@ -113,7 +126,7 @@ def parse_progress(text: str, path: str) -> Progress:
         if data["schema"] != SCHEMA:
             raise EnvironmentFault(f"{path} has schema {data['schema']!r}; this tito reads {SCHEMA}.", hint)
         return Progress(
-            completions={folder: Completion(**done) for folder, done in data["completions"].items()},
+            completions={folder: _completion(done) for folder, done in data["completions"].items()},
             stubs=dict(data["stubs"]),
             hints={key: int(shown) for key, shown in data["hints"].items()},
             spoiled=tuple(data["spoiled"]),

@@ -90,11 +90,17 @@ class Workspace:
         """Every recorded change, oldest first."""
         folder = self.state / "history"
         names = sorted(folder.glob("*.json")) if folder.is_dir() else []
-        return [Entry(**json.loads(name.read_text(encoding="utf-8"))) for name in names]
+        return [_entry(path, self.relative(path)) for path in names]
 
     def blob(self, name: str) -> bytes:
-        """Contents that the history kept."""
-        return (self.state / "objects" / name).read_bytes()
+        """Contents that the history kept; EnvironmentFault when they are gone or damaged."""
+        data = _read(self.state / "objects" / name)
+        if data is None or _hash(data) != name:
+            where = f"{STATE}/objects/{name}"
+            raise EnvironmentFault(
+                f"{where} is missing or damaged, so that change cannot be taken back.", "tito history"
+            )
+        return data
 
     def change(
         self,
@@ -110,7 +116,7 @@ class Workspace:
         `modules` are the folders whose completion the update may touch, so that undo can take it back.
         Raises EnvironmentFault when a file cannot be written; then nothing has changed.
         """
-        with self.lock(command):
+        with self.lock(command), _failing_whole():
             self._recover()
             changed = {path: data for path, data in files.items() if _read(self.root / path) != data}
             writes: dict[str, bytes | None] = dict(changed)
@@ -123,16 +129,21 @@ class Workspace:
                 done = {folder: after.record(folder) for folder in modules}
                 if after != before:
                     writes[self._progress_name] = after.to_text().encode()
-            try:
-                if changed or records:
-                    entry = self._entry(command, changed, undoes, records, done)
-                    text = json.dumps(entry.__dict__, indent=2) + "\n"
-                    writes[f"{STATE}/history/{entry.number:06d}.json"] = text.encode()
-                if writes:
-                    self._commit(writes)
-            except OSError as error:
-                self._recover(suppress=True)
-                raise _unwritable(error) from error
+            if changed or records:
+                entry = self._entry(command, changed, undoes, records, done)
+                text = json.dumps(entry.__dict__, indent=2) + "\n"
+                writes[f"{STATE}/history/{entry.number:06d}.json"] = text.encode()
+            self._commit(writes)
+
+    def create(self, files: Mapping[str, bytes], check: Callable[[], None]) -> None:
+        """Write the first files of a workspace as one change, which nobody can undo.
+
+        check: raises what stands against it, asked while nobody else can make one here.
+        """
+        with self.lock("init"), _failing_whole():
+            self._recover()
+            check()
+            self._commit(files)
 
     def remember(self, update: Callable[[Progress], Progress]) -> None:
         """Update the progress record alone, as something that needs no undoing."""
@@ -158,13 +169,28 @@ class Workspace:
         return name
 
     def _commit(self, writes: Mapping[str, bytes | None]) -> None:
+        """Write all of it or, when an OSError says so, nothing; Unfinished when the rest is left to the next tito."""
+        if not writes:
+            return
         plan = [(path, None if data is None else _temporary(path)) for path, data in writes.items()]
-        _write(self.state / "prepare.json", json.dumps(plan).encode())
-        for path, data in writes.items():
-            if data is not None:
-                _write(self.root / _temporary(path), data, like=self.root / path)
-        (self.state / "prepare.json").replace(self.state / "journal.json")
-        self._finish(plan)
+        prepare, journal = self.state / "prepare.json", self.state / "journal.json"
+        try:
+            _write(prepare, json.dumps(plan).encode())
+            for path, data in writes.items():
+                if data is not None:
+                    _write(self.root / _temporary(path), data, like=self.root / path)
+            prepare.replace(journal)
+        except OSError:
+            if prepare.exists():
+                self._abandon(prepare)
+            raise
+        try:
+            self._finish(plan)
+        except OSError:
+            try:
+                self._finish(plan)
+            except OSError as error:
+                raise _unfinished(error) from error
 
     def _finish(self, plan: list[tuple[str, str | None]]) -> None:
         """Carry out a journal; doing part of it twice is harmless."""
@@ -181,26 +207,27 @@ class Workspace:
             with self.lock("recovery"):
                 self._recover()
 
-    def _recover(self, suppress: bool = False) -> None:
+    def _recover(self) -> None:
         journal, prepare = self.state / "journal.json", self.state / "prepare.json"
-        try:
-            if journal.exists():
+        if journal.exists():
+            try:
                 self._finish([(path, temporary) for path, temporary in json.loads(journal.read_text(encoding="utf-8"))])
-            elif prepare.exists():
-                self._abandon(prepare)
-        except OSError:
-            if not suppress:
-                raise
+            except OSError as error:
+                raise _unfinished(error) from error
+        elif prepare.exists():
+            self._abandon(prepare)
 
     def _abandon(self, prepare: Path) -> None:
+        """Clear away what was begun; what cannot be cleared now is cleared by the next tito."""
         try:
             plan = json.loads(prepare.read_text(encoding="utf-8"))
         except ValueError:  # killed while this list was written: nothing else was
             plan = []
-        for _, temporary in plan:
-            if temporary is not None:
-                (self.root / temporary).unlink(missing_ok=True)
-        prepare.unlink()
+        with contextlib.suppress(OSError):
+            for _, temporary in plan:
+                if temporary is not None:
+                    (self.root / temporary).unlink(missing_ok=True)
+            prepare.unlink()
 
     @contextlib.contextmanager
     def lock(self, command: str) -> Iterator[None]:
@@ -260,6 +287,30 @@ def _write(path: Path, data: bytes, like: Path | None = None) -> None:
         path.chmod(like.stat().st_mode & 0o777)
 
 
+@contextlib.contextmanager
+def _failing_whole() -> Iterator[None]:
+    """Say of an OSError during a change that nothing was changed."""
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
+def _unfinished(error: OSError) -> EnvironmentFault:
+    where = error.filename or "the workspace"
+    return EnvironmentFault(
+        f"{where} cannot be written: {error.strerror or error}. The change is kept, but not done.",
+        "check its permissions and the free space; then any tito command finishes it",
+    )
+
+
+def _entry(path: Path, name: str) -> Entry:
+    try:
+        return Entry(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise EnvironmentFault(f"{name} is damaged: {error}.", f"move it out of {STATE}/history") from None
+
+
 def _unwritable(error: OSError) -> EnvironmentFault:
     where = error.filename or "the workspace"
     return EnvironmentFault(
@@ -289,7 +340,8 @@ def read_lesson(path: Path) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise LearnerError(f"{path.name} is missing ({path}).", "tito undo, or: tito module scaffold") from None
+        way = f"tito module scaffold {path.parent.name}, or: " if path.name.endswith("_dev.py") else ""
+        raise LearnerError(f"{path.name} is missing ({path}).", f"{way}tito undo") from None
     except OSError as error:
         raise EnvironmentFault(f"{path} cannot be read: {error.strerror}.", "check its permissions") from None
     try:
@@ -308,6 +360,10 @@ def find_workspace(start: Path) -> Workspace:
         if (folder / STATE / MARKER).is_file():
             _check_marker(folder / STATE / MARKER)
             return Workspace(folder, load_course(course_home()), is_course=False)
+        if (folder / STATE / "journal.json").is_file() and not (folder / MANIFEST).exists():
+            workspace = Workspace(folder, load_course(course_home()), is_course=False)
+            workspace.recover()  # the last steps of a `tito init` that was killed
+            return workspace
         if (folder / MANIFEST).is_file() and (folder / "modules").is_dir():
             return Workspace(folder, load_course(folder), is_course=True)
     raise EnvironmentFault(f"There is no workspace in {start} or above it.", "tito init mytorch && cd mytorch")

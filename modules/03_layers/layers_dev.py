@@ -126,10 +126,10 @@ def matmul(A: Any, B: Any) -> Any:
 
 # %% nbgrader={"grade": true, "grade_id": "test-matmul", "locked": true, "points": 10, "schema_version": 3, "solution": false, "task": false}
 def _refusal(work: Callable[[], object]) -> str:
-    """The message of the ValueError or IndexError that work raises; the test fails if none comes."""
+    """The message of the error that work raises; the test fails if none comes."""
     try:
         work()
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, TypeError) as error:
         return str(error)
     raise AssertionError("an error should have been raised here, one that says what does not fit")
 
@@ -215,7 +215,9 @@ if __name__ == "__main__":
 #   right when an attribute is re-assigned, deleted or set to `None`, and a plain list of layers stays unseen.
 # - **Look** at what the object holds now, each time somebody asks. There is no record that could be wrong.
 #
-# We look. The walk goes through attributes, lists, tuples and dictionaries, depth first, and gives each thing a
+# We look. There is one thing that only a look at the assignment can tell: `layer.weight = layer.weight * 0.5` puts a
+# plain Tensor where a Parameter was, and the weight would silently be trained no more. So the class refuses that, as
+# PyTorch's does: wrap the Tensor in `Parameter(...)`, or assign `None` first. The walk goes through attributes, lists, tuples and dictionaries, depth first, and gives each thing a
 # dotted name. It remembers the identity of what it has seen, so that a parameter used in two places counts once, and
 # a cycle ends.
 #
@@ -269,6 +271,14 @@ class Module:
 
     training: bool = True  # a new module is in training mode; train() and eval() change it
     _buffers: tuple[str, ...] = ()  # names given to register_buffer
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(vars(self).get(name), Parameter) and not isinstance(value, (Parameter, type(None))):
+            raise TypeError(
+                f"{type(self).__name__}.{name} is a Parameter, and a {type(value).__name__} in its place would not be "
+                f"trained or saved: wrap it in Parameter(...), or assign None or delete {name} first"
+            )
+        super().__setattr__(name, value)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the module computes; every subclass defines it."""
@@ -442,6 +452,7 @@ def test_unit_module_registry() -> None:
     assert net.modules() == [net, *net.blocks, net.heads["a"]]
     net.tied = net.blocks[0].weight
     assert len(net.parameters()) == 4, "a parameter that is used in two places counts once"
+    _refusal(lambda: setattr(net, "scale", net.scale * 0.5))  # a plain Tensor would not be trained
     net.scale = None
     assert "scale" not in dict(net.named_parameters()), "an attribute that is now None holds no parameter"
     del net.heads
@@ -521,7 +532,7 @@ if __name__ == "__main__":
 # zero.
 #
 # **Other shapes.** A batch of 8 sentences of 16 words of 784 numbers has shape (8, 16, 784). Only the last axis
-# matters to the layer, so we fold the others into one, (128, 784), and do one large product instead of 8 small ones.
+# matters to the layer, and the `@` of module 01 folds the others into one, for a single large product.
 
 
 # %% nbgrader={"grade": false, "grade_id": "linear", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -563,21 +574,15 @@ class Linear(Module):
         """x (..., in_features) -> (..., out_features).
 
         TODO: one product and, if there is a bias, one sum, with Tensor operations only: module 06 must follow them.
-        Approach:
-          1. If x does not have two axes, reshape it to (-1, in_features).
-          2. Multiply with `@`, add the bias unless it is None.
-          3. Give the result the leading axes of x again.
+        Approach: multiply with `@`, which takes any leading axes, and add the bias unless it is None.
         Example: weight [[1, 0, 2], [3, 1, 0]], bias [0, 10, -1], x [[1, 2]] -> [[7, 12, 1]].
         """
         x = as_tensor(x)
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             raise ValueError(self._misfit(x.shape))
         ### BEGIN SOLUTION
-        rows = x if x.ndim == 2 else x.reshape(-1, self.in_features)
-        y = rows @ self.weight
-        if self.bias is not None:
-            y = y + self.bias
-        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.out_features)
+        y = x @ self.weight
+        return y if self.bias is None else y + self.bias
         ### END SOLUTION
 
     def _misfit(self, shape: tuple[int, ...]) -> str:
@@ -1218,7 +1223,9 @@ if __name__ == "__main__":
 #
 # The same counting, done for published networks. Each number is added up from the layer sizes of the paper, and of
 # the released vocabulary for BERT (30,522 words and word pieces), except GPT-3's, for which the paper gives a round
-# number. Nothing in the table is a guess: models whose makers published no number are not in it. The sources, by
+# number. LeNet-5 is counted as it is built today, on 32x32 images: its third layer, C3, sees all six maps, and the
+# output is a dense layer. (In the paper C3 sees some of them, and with trained pooling and fixed output weights the sum
+# is 60,000.) Nothing in the table is a guess: models whose makers published no number are not in it. The sources, by
 # first author:
 #
 # - LeCun 1998, Gradient-based learning applied to document recognition
@@ -1235,7 +1242,7 @@ if __name__ == "__main__":
 # %%
 #| export
 _FAMOUS: dict[str, tuple[int, int, bool, str]] = {  # name: year, parameters, counted exactly, source
-    "LeNet-5": (1998, 60_000, True, "LeCun"),
+    "LeNet-5": (1998, 61_706, True, "LeCun"),
     "AlexNet": (2012, 60_965_224, True, "Krizhevsky"),
     "VGG-16": (2014, 138_357_544, True, "Simonyan"),
     "ResNet-50": (2015, 25_557_032, True, "He"),
@@ -1397,13 +1404,13 @@ if __name__ == "__main__":
 # %% [markdown] nbgrader={"grade": true, "grade_id": "reflection-registry", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
 # A record must be kept equal to the truth. If it is made at assignment, then re-assigning an attribute, setting it to
 # `None` and deleting it must each correct it, and a class that forgets to call its parent's constructor has no record
-# to write to. A walk has nothing to keep, so it cannot go stale. It has its own weakness: it believes whatever the
-# attribute holds now. If I write `layer.weight = layer.weight * 0.5`, the attribute becomes a plain Tensor, and the
-# weight silently drops out of `parameters()` and is trained no more. PyTorch refuses that assignment, because it
-# knows that a parameter was there.
+# to write to. A walk has nothing to keep, so it cannot go stale. It has its own weakness: it believes whatever is held
+# now. If I write `layer.weight = layer.weight * 0.5`, a plain Tensor would take the parameter's place, drop out of
+# `parameters()` and be trained no more. Our class looks at the old value and raises a TypeError, as PyTorch does. But in
+# a list, `self.scales[0] = self.scales[0] * 0.5` assigns no attribute: no class can refuse it, and the walk loses it.
 #
-# The record costs a check at every assignment and makes listing cheap. The walk costs nothing at assignment and
-# visits every attribute when asked. Both are far from the forward pass: an optimizer asks once, `zero_grad` once for
+# The record costs work at every assignment and makes listing cheap. The walk costs one look at assignment and visits
+# every attribute when asked. Both are far from the forward pass: an optimizer asks once, `zero_grad` once for
 # each step.
 #
 # A plain list of layers is the clearest difference. `self.blocks = [...]` is one assignment of a list; later appends

@@ -894,7 +894,6 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## Reflection 1
 #
-#
 # A colleague computes the loss from probabilities: `p = softmax(logits)`, then `-log(clip(p, 1e-7, 1))` at the label. "It
 # never gives NaN either, and I can print p." Compare it with `cross_entropy`. What happens to a sample whose label has a
 # logit 200 below the largest, to the value and to the slope that training follows? When does it matter? 150 to 300 words.
@@ -925,7 +924,6 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## Reflection 2
 #
-#
 # You train with batches of 64 and the mean as reduction. Then memory runs short, and you sum up the gradients of four
 # batches of 16 before each step. The last batch of an epoch has 10 samples. What must be done about the loss so that a
 # step stays what it was? Compare mean and sum, also for the last batch. 150 to 300 words.
@@ -954,7 +952,6 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # ## Reflection 3
-#
 #
 # Your language model has a vocabulary of 50,257, and its loss does not fit into memory: 8 x 1,024 rows of logits take
 # 1.65 GB, and the op saves as much again. Propose two ways to need less, and say for each what it costs in time,

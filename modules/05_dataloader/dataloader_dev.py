@@ -1300,7 +1300,6 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## Reflection 1
 #
-#
 # Fetching a batch takes 30 ms and a training step 50 ms; an epoch has 1,000 batches. How long is an epoch without
 # prefetching, with `prefetch=1`, and with `prefetch=10`? Then the disk gets slower, and fetching takes 80 ms. What do the
 # three cost now, what would help, and what does a larger prefetch cost in memory? 150 to 300 words, with numbers.
@@ -1308,7 +1307,7 @@ if __name__ == "__main__":
 # - (4 points) 80 s without and about 50 s with prefetching, since the longer of the two sets the pace; 10 is no faster
 #   than 1
 # - (3 points) with 80 ms: 130 s and about 80 s; only faster fetching or several fetchers help, not more depth
-# - (3 points) memory: about depth + 2 batches are alive, with a number; says what depth is good for, uneven fetching
+# - (3 points) memory: about depth + 1 batches are alive, with a number; says what depth is good for, uneven fetching
 #   times
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "reflection-1", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
@@ -1324,13 +1323,12 @@ if __name__ == "__main__":
 # for the disk or computes inside NumPy, since Python's own code runs in one thread at a time.
 #
 # Depth is good against uneven times. If nine batches take 20 ms and each tenth 120 ms, the mean is 30 ms, but with depth
-# 1 the loop waits at each tenth. Some batches in store bridge that. The price is memory: `depth` batches wait, one more
-# may be in the making, and the loop uses one. For CIFAR-10 in batches of 128 a batch is 1.57 MB in float32, so depth 10
-# costs about 19 MB, which is nothing. With batches of large photographs, 150 MB each, it would be 1.8 GB.
+# 1 the loop waits at each tenth. Some batches in store bridge that. The price is memory: up to `depth` batches wait
+# or are in the making, and the loop uses one more. For CIFAR-10 in batches of 128 a batch is 1.57 MB in float32, so
+# depth 10 costs about 17 MB, which is nothing. With batches of large photographs, 150 MB each, it would be 1.65 GB.
 
 # %% [markdown]
 # ## Reflection 2
-#
 #
 # `load_digits` splits at random, and its 13 writers appear in both parts. Someone trains on the 1,437 scans, tries 40
 # settings, keeps the one that is best on the 360 test scans, 99.2%, and also takes mean and std for `Normalize` from all
@@ -1361,7 +1359,6 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # ## Reflection 3
-#
 #
 # A dataset of 200 GB lies on a disk as one file, sorted by class, and memory holds 16 GB. Picking samples in fully
 # shuffled order takes a jump on the disk for each. Propose a way of shuffling that reads in large pieces, say what it

@@ -55,6 +55,10 @@ def tanh_gelu(x: float) -> float:
     return x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
 
 
+def drawn(*shape: int) -> Tensor:
+    return Tensor(np.random.default_rng(9).standard_normal(shape))
+
+
 def test_relu_is_the_larger_of_zero_and_x():
     """min instead of max, or a mask that loses the sign of what stays."""
     assert relu(double(SPAN)).tolist() == pointwise(lambda x: max(0.0, x))
@@ -64,6 +68,17 @@ def test_relu_lets_nan_and_infinity_through():
     """x * (x > 0) makes nan of infinity times zero; np.fmax makes zero of nan, which hides a broken network."""
     result = relu(Tensor([math.nan, math.inf, -math.inf])).tolist()
     assert math.isnan(result[0]) and result[1:] == [math.inf, 0.0]
+
+
+def test_relu_compares_two_arrays(monkeypatch: pytest.MonkeyPatch):
+    """np.maximum against a number takes up to three times as long as against an array of zeros."""
+    others, maximum = [], np.maximum
+    monkeypatch.setattr(np, "maximum", lambda x, y, **more: others.append(np.shape(y)) or maximum(x, y, **more))
+    for x in (drawn(3, 4), drawn(3, 4).T, Tensor(-2.0)):
+        before = x.tolist()
+        result = relu(x)
+        assert result.shape == x.shape and type(result.data) is np.ndarray and x.tolist() == before
+    assert others == [(3, 4), (4, 3), ()]
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.01, 0.5, 1.0, 1.5, -0.3])
@@ -159,6 +174,13 @@ def test_softmax_of_a_large_vocabulary_sums_to_one(axis: int):
     result = softmax(Tensor(x if axis == 0 else x.T), axis).numpy()
     assert result.dtype == np.float32
     np.testing.assert_allclose(result.sum(axis=axis, dtype=np.float64), 1.0, atol=1e-6)
+
+
+def test_softmax_understands_pytorchs_name():
+    """softmax(x, dim=0) was a TypeError, or worse, an ignored name."""
+    x = drawn(2, 3)
+    assert softmax(x, dim=0).tolist() == Softmax(dim=0)(x).tolist() == softmax(x, 0).tolist() != softmax(x).tolist()
+    assert repr(Softmax(dim=1)) == "Softmax(axis=1)"
 
 
 def test_softmax_takes_masked_scores():

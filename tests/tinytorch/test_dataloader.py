@@ -487,6 +487,14 @@ def test_crops_are_windows_of_the_padded_image(images: np.ndarray, padding: int,
         assert any(np.array_equal(after, window) for window in windows)
 
 
+def test_crops_reach_every_place_about_as_often() -> None:
+    """Catches a last row or column at which no window ever begins."""
+    image = np.arange(12.0).reshape(1, 1, 3, 4)
+    corners = RandomCrop((2, 2), padding=1, seed=0)(np.tile(image + 1, (4_000, 1, 1, 1))).numpy()
+    times = Counter(str(crop.tolist()) for crop in corners)
+    assert len(times) == 4 * 5 and all(140 <= number <= 270 for number in times.values())
+
+
 def test_transforms_leave_the_images_they_are_given() -> None:
     """Catches a dataset that is mirrored for good."""
     images = np.arange(24.0).reshape(2, 1, 3, 4)
@@ -751,6 +759,9 @@ HOSTILE = {
     "a function of numpy": b"cnumpy\nload\n(S'x'\ntR.",
     "frombuffer": pickle.dumps({"data": IMAGES, "labels": LABELS}, protocol=5),
     "objects in an array": pickle.dumps({"data": np.array([[1, "a"]], dtype=object), "labels": [1]}, protocol=2),
+    "objects beside the images": pickle.dumps(
+        {"data": IMAGES, "labels": LABELS, "more": np.array([print.__name__], dtype=object)}, protocol=2
+    ),
     "state for a stand-in": b"cnumpy\nndarray\n}S'x'\nK\1sb.",
     "code for a stand-in": b"c_codecs\nencode\n(N}S'__code__'\nK\1stb.",
     "no dictionary": pickle.dumps([1, 2]),

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, basic_indices, integer_array_indices, mutually_broadcastable_shapes
 
 import tinytorch.core
-from tinytorch.core import activations, losses
+from tinytorch.core import activations, losses, spatial
 from tinytorch.core.autograd import gradcheck, vjp_rules
 from tinytorch.core.tensor import Tensor, cat, ops, stack, where
 
@@ -148,6 +148,18 @@ CASES: dict[str, list[tuple[Function, list[Shapes]]]] = {
     "stack": [
         (lambda a, b: stack([a, b, a], axis=-1), [[(2, 3), (2, 3)], [(), ()]]),
         (lambda a: stack([a]), [[(0, 3)]]),
+    ],
+    "conv2d": [
+        (lambda x, w, b: spatial.conv2d(x, w, b), [[(2, 3, 4, 5), (2, 3, 3, 2), (2,)]]),
+        (lambda x, w: spatial.conv2d(x, w, stride=2, padding=(1, 0)), [[(1, 2, 5, 4), (3, 2, 3, 3)]]),
+    ],
+    "max_pool2d": [
+        (lambda x: spatial.max_pool2d(x, 2), [[(2, 2, 4, 4)]]),
+        (lambda x: spatial.max_pool2d(x, (3, 2), stride=1, padding=1), [[(1, 2, 4, 5)]]),
+    ],
+    "avg_pool2d": [
+        (lambda x: spatial.avg_pool2d(x, 2), [[(2, 2, 4, 4)]]),
+        (lambda x: spatial.avg_pool2d(x, (3, 2), stride=1, padding=1), [[(1, 2, 4, 5)]]),
     ],
     "relu": [(activations.relu, ONE)],
     "leaky_relu": [

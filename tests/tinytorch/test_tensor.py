@@ -8,6 +8,8 @@ import itertools
 import math
 import pickle
 import statistics
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -125,7 +127,7 @@ def test_as_tensor_passes_tensors_and_keeps_integer_arrays():
     assert as_tensor(np.array([1, 2])).dtype == np.array([1, 2]).dtype and as_tensor(np.array([True])).dtype == BOOL
     assert as_tensor(np.array([0.5])).dtype == F32 and as_tensor([1, 2]).dtype == F32 and as_tensor(3).shape == ()
     array = np.zeros(3, F32)
-    assert np.shares_memory(as_tensor(array).data, array)
+    assert not np.shares_memory(as_tensor(array).data, array), "a change of the array would reach what was recorded"
 
 
 def test_a_slip_in_an_attribute_is_an_error():
@@ -215,6 +217,27 @@ def test_a_second_op_of_the_same_name_is_refused():
     with pytest.raises(ValueError, match="there is an op 'add' already"):
         op(add_op)
     assert (ones(1) + ones(1)).item() == 2.0
+
+
+RELOADING = """
+import importlib
+import numpy as np
+from tinytorch.core import activations, layers, tensor
+importlib.reload(activations)
+importlib.reload(layers)
+assert activations.relu(tensor.Tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]
+for module in (tensor, activations, layers):
+    importlib.reload(module)
+w = tensor.Parameter([[-1.0, 2.0]])
+y = activations.relu(layers.Linear(2, 2)(w)).sum(axis=0)
+assert y.origin.op is tensor.ops["sum"] and y.origin.inputs[0].origin.op is tensor.ops["relu"]
+"""
+
+
+def test_a_module_may_be_loaded_again():
+    """importlib.reload, and %autoreload in a notebook, ended with "there is an op 'relu' already"."""
+    done = subprocess.run([sys.executable, "-c", RELOADING], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_op_decorator_takes_options_and_registers_under_the_plain_name():
@@ -340,6 +363,44 @@ def test_integers_meet_floats():
     assert (mask * Tensor([3.0, 4.0])).tolist() == [3.0, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "values", "number"),
+    [
+        (np.uint8, [200, 100], 456),
+        (np.uint8, [200, 100], 300),
+        (np.uint8, [200, 100], -1),
+        (np.int8, [100, -100], 100),
+        (np.int8, [100, -100], 156),
+        (np.int32, [5, -5], 2**32 + 5),
+        (np.int64, [5, -5], 2**63),
+        (np.uint64, [5, 2**64 - 1], -1),
+    ],
+)
+def test_an_integer_that_does_not_fit_is_not_cut_off(dtype: type, values: list[int], number: int):
+    """456 became 200 beside uint8, so that Tensor([200, 100]) == 456 was [True, False]."""
+    x = Tensor(np.array(values, dtype), dtype=dtype)
+    for other in (number, np.asarray(number), np.asarray(number)[()]):
+        assert (x == other).tolist() == [v == number for v in values]
+        assert (x > other).tolist() == [v > number for v in values]
+        assert (other > x).tolist() == (x < other).tolist() == [v < number for v in values]
+    if abs(number) < 2**32 and dtype is not np.uint64:
+        assert (x - number).dtype == (dtype if np.iinfo(dtype).min <= number <= np.iinfo(dtype).max else I64)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "var", "max", "min", "argmax"])
+def test_reductions_understand_pytorchs_names(name: str):
+    """x.sum(dim=1, keepdim=True) is what somebody who knows PyTorch writes."""
+    x = numbered(2, 3)
+    reduce = getattr(x, name)
+    assert reduce(dim=0).tolist() == reduce(axis=0).tolist() == reduce(0).tolist()
+    assert reduce(dim=-1, keepdim=True).tolist() == reduce(axis=-1, keepdims=True).tolist() == reduce(1, True).tolist()
+    assert reduce(dim=1, keepdim=True).shape == (2, 1) and reduce(dim=None).shape == reduce().shape == ()
+    w = Parameter([[1.0, 2.0]]).sum(dim=1, keepdim=True)
+    assert w.origin.params == {"axis": 1, "keepdims": True}
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        reduce(dims=1)
+
+
 @pytest.mark.parametrize("other", [None, "a", [1, 2], {}, object(), 1j, np.array(["a", "b"])])
 def test_strange_operands_give_pythons_own_error(other: object):
     with pytest.raises(TypeError):
@@ -361,6 +422,8 @@ def test_a_square_is_a_product_and_not_a_power(monkeypatch: pytest.MonkeyPatch):
 def test_clip_keeps_what_is_inside():
     x = Tensor([-2.0, 0.5, 3.0])
     assert x.clip(0, 1).tolist() == [0.0, 0.5, 1.0]
+    with pytest.raises(ValueError, match="clip needs a min, a max or both"):
+        x.clip()
     assert x.clip(min=0).tolist() == [0.0, 0.5, 3.0] and x.clip(max=1).tolist() == [-2.0, 0.5, 1.0]
 
 
@@ -493,6 +556,20 @@ def test_products_are_sums_over_the_inner_axis(m: int, k: int, n: int, batch: tu
     assert result.shape == (*np.broadcast_shapes(batch, (2,)), m, n) and (result.data == wanted).all()
 
 
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=3), st.integers(0, 3), st.integers(0, 3))
+def test_leading_axes_are_folded_into_one_product(lead: list[int], k: int, n: int):
+    """A batch times one matrix was as many small products as the batch is long."""
+    shapes, matmul = [], np.matmul
+    x, y = numbered(*lead, k), numbered(k, n)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module.np, "matmul", lambda *arrays: shapes.append(arrays[0].shape) or matmul(*arrays))
+        result = x @ y
+    assert shapes == [(math.prod(lead), k) if len(lead) > 1 else (*lead, k)]
+    assert result.shape == (*lead, n) and (result.data == matmul(x.data, y.data)).all()
+    turned = x.T.copy().T
+    assert (turned @ y).tolist() == result.tolist()
+
+
 @pytest.mark.parametrize(
     ("left", "right", "reason"),
     [
@@ -597,6 +674,121 @@ def test_assignment_that_would_lose_a_gradient_is_refused():
     finally:
         grad_mode.enabled = True
     assert w.tolist() == [5.0, 2.0] and w.version == 1
+
+
+def recorded(tensor: Tensor) -> list[Tensor]:
+    """All that a tensor was made from."""
+    return [] if tensor.origin is None else [part for x in tensor.origin.inputs for part in (x, *recorded(x))]
+
+
+def changed(tensor: Tensor) -> bool:
+    """Whether an input of any op on the way to a tensor was changed after the op had run; module 06 asks so too."""
+    origins = [x.origin for x in (tensor, *recorded(tensor)) if x.origin is not None]
+    return any([x.version for x in origin.inputs] != list(origin.versions) for origin in origins) or any(
+        x.version for x in (tensor, *recorded(tensor)) if x.origin is not None
+    )
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x: x.__setitem__(0, 9.0),
+        lambda x: x[:1].__setitem__(0, 9.0),
+        lambda x: x[:2][1:].__setitem__(0, 9.0),
+        lambda x: x.detach().__setitem__(0, 9.0),
+        lambda x: x.reshape(2, 1).detach().__setitem__(0, 9.0),
+        lambda x: x.T.unsqueeze(0).squeeze().__setitem__(0, 9.0),
+    ],
+)
+@pytest.mark.parametrize(
+    "use", [lambda x, w: x * w, lambda x, w: x.reshape(2, 1) * w, lambda x, w: x.detach()[:2] * w, lambda x, w: w @ x.T]
+)
+def test_a_change_through_shared_memory_is_counted(write, use):
+    """A write through a view or detach() left the version of its base alone, and backward used the new numbers."""
+    x, w = Tensor([1.0, 2.0]), Parameter([1.0, 1.0])
+    y = use(x, w).sum()
+    assert not changed(y)
+    write(x)
+    assert changed(y) and x.version == 1
+
+
+def test_a_write_is_not_counted_where_memory_is_not_shared():
+    """A false alarm would stop a training loop that fills a buffer."""
+    x, w = Tensor([1.0, 2.0]), Parameter([1.0, 1.0])
+    x[0] = 0.0
+    view = x[:1]
+    assert (view.version, x.version, view[:].version) == (0, 1, 0), "counted from when the tensor was made"
+    view[0] = 3.0
+    assert (view.version, x.version) == (1, 2)
+    y = (view * w + x.copy() * w + (x + 0) * w + x[[0, 1]] * w).sum()
+    assert not changed(y)
+    for own in (x.copy(), x + 0, x[[0, 1]], x.astype(F64), x * 2, Tensor(x), w.T.detach() + 1):
+        own[0] = 5.0
+    assert not changed(y) and x.version == 2
+
+
+def test_a_view_of_a_changed_parameter_is_as_new():
+    """After a step of an optimizer, w.T would look as if it had been changed since it was made."""
+    w = Parameter([[1.0, 2.0]])
+    w.version += 1
+    y = (w.T @ w).sum()
+    assert not changed(y)
+    w.version += 1
+    assert changed(y) and w.version == 2
+
+
+def test_copies_and_pickles_count_for_themselves():
+    x = Tensor([1.0, 2.0])
+    x[:1][0] = 5.0
+    for other in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        other[0] = 6.0
+        assert other.version == 2 and x.version == 1
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda w, a: w * a,
+        lambda w, a: a * w,
+        lambda w, a: a @ w,
+        lambda w, a: where(a > 0, w, a) * a,
+        lambda w, a: cat([w * 0, w * a]),
+        lambda w, a: as_tensor(a) * w,
+    ],
+)
+def test_an_array_beside_a_tensor_is_recorded_as_it_was(use):
+    """The caller's own array stood in the origin: changed before backward, it changed the gradient."""
+    a, w = np.ones(3, F32), Parameter([1.0, 2.0, 3.0])
+    y = use(w, a)
+    before = [x.tolist() for x in recorded(y)]
+    a[:] = 7.0
+    assert [x.tolist() for x in recorded(y)] == before
+
+
+def test_an_index_is_recorded_as_it_was():
+    """The gradient would go to the wrong row."""
+    w = Parameter([1.0, 2.0])
+    for key in (np.array([0]), [0], Tensor([0], dtype=I64)):
+        y = w[key]
+        key[0] = 1
+        assert list(y.origin.params["key"]) == [0]
+    mask = w > 1
+    y = w[mask, ...]
+    mask[0] = True
+    assert y.origin.params["key"][0].tolist() == [False, True]
+
+
+def test_an_array_is_not_copied_where_nothing_is_recorded():
+    """Evaluation would move every mask twice."""
+    seen, mask = [], np.ones(3, F32)
+    with observe_ops(lambda op, inputs, params, result: seen.append(inputs[1].numpy())):
+        ones(3) + mask
+        grad_mode.enabled = False
+        try:
+            Parameter([1.0, 2.0, 3.0]) + mask
+        finally:
+            grad_mode.enabled = True
+    assert [np.shares_memory(array, mask) for array in seen] == [True, True]
 
 
 def test_joining():

@@ -23,25 +23,11 @@ from tito.notebook import (
 
 HEADER = (MINI / "modules/01_alpha/alpha_dev.py").read_text(encoding="utf-8").partition("# %%")[0]
 LESSONS = sorted((MINI / "modules").glob("*/*_dev.py"))
-pieces = st.sampled_from(
-    [
-        "# %%",
-        "# %% [markdown]",
-        "# %% title",
-        "#%%",
-        "# text",
-        "#",
-        "",
-        "x = 1",
-        '"""',
-        "\x0c",
-        "\ufeff",
-        "é→𝄞",
-        " ",
-        "\t",
-    ]
-    + ["# %% [raw]", '# %% tags=["a b"]', "#| export", "def f(x):", "    return x", "\x1c", "\x85", "\u2028"]
-)
+PIECES = [
+    *("# %%", "# %% [markdown]", "# %% title", "#%%", "# text", "#", "", "x = 1", '"""', "\x0c", "\ufeff", "é→𝄞", " "),
+    *("\t", "# %% [raw]", '# %% tags=["a b"]', "#| export", "def f(x):", "    return x", "\x1c", "\x85", "\u2028"),
+]
+pieces = st.sampled_from(PIECES)
 ends = st.sampled_from(["\n", "\r\n", "\r", ""])
 
 

@@ -237,8 +237,8 @@ def test_a_graded_cell_of_the_learners_own_may_not_redefine_a_test(solver: Learn
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("assert double(2) == 4", "assert True", "test-double was edited (line 36)"),
-        ('    """Doubling works for both signs."""\n', "", "test-double was edited (line 36)"),
+        ("assert double(2) == 4", "assert True", "test-double was edited (line 34)"),
+        ('    """Doubling works for both signs."""\n', "", "test-double was edited (line 34)"),
         ('"grade_id": "test-double"', '"grade_id": "test-other"', "test-double was deleted"),
         ('"grade_id": "negate"', '"grade_id": "test-double"', "test-double is there 2 times"),
     ],
@@ -292,54 +292,36 @@ def test_output_that_is_not_utf8_does_not_break_the_report(solver: Learner) -> N
 EVIL = "raise SystemExit('this file must not be loaded')\n"
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("conftest.py", EVIL),
-        ("modules/conftest.py", EVIL),
-        ("modules/01_alpha/conftest.py", EVIL),
-        ("sitecustomize.py", EVIL),
-        ("usercustomize.py", EVIL),
-        ("pytest.py", EVIL),
-        ("numpy.py", EVIL),
-        ("random.py", EVIL),
-        ("statistics.py", EVIL),
-        ("modules/01_alpha/numpy.py", EVIL),
-        ("modules/01_alpha/tinytorch/__init__.py", EVIL),
-        ("pytest.ini", "[pytest]\naddopts = --collect-only\npython_functions = nothing\n"),
-        ("modules/pytest.ini", "[pytest]\naddopts = -k nothing\n"),
-        ("tox.ini", "[pytest]\naddopts = -k nothing\n"),
-        ("pyproject.toml", '[tool.pytest.ini_options]\naddopts = "-k nothing -p evil"\n'),
-    ],
-)
-def test_files_beside_the_lesson_do_not_change_the_verdict(solver: Learner, name: str, content: str) -> None:
+BESIDE = {
+    **dict.fromkeys(("conftest.py", "modules/conftest.py", "modules/01_alpha/conftest.py"), EVIL),
+    **dict.fromkeys(
+        ("sitecustomize.py", "usercustomize.py", "pytest.py", "numpy.py", "random.py", "statistics.py"), EVIL
+    ),
+    **dict.fromkeys(("modules/01_alpha/numpy.py", "modules/01_alpha/tinytorch/__init__.py"), EVIL),
+    "pytest.ini": "[pytest]\naddopts = --collect-only\npython_functions = nothing\n",
+    "modules/pytest.ini": "[pytest]\naddopts = -k nothing\n",
+    "tox.ini": "[pytest]\naddopts = -k nothing\n",
+    "pyproject.toml": '[tool.pytest.ini_options]\naddopts = "-k nothing -p evil"\n',
+}
+
+
+def test_files_beside_the_lesson_do_not_change_the_verdict(solver: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches a run that rests on a learner's settings, or on a file with the name of a library."""
+    monkeypatch.setenv("PYTHONPATH", ".")
     broken(solver, "import random, statistics; return 2 * x")
-    (solver.root / name).parent.mkdir(parents=True, exist_ok=True)
-    (solver.root / name).write_text(content, encoding="utf-8")
+    for name, content in BESIDE.items():
+        (solver.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (solver.root / name).write_text(content, encoding="utf-8")
     assert verdict(solver, 0)["passed"] == 2
     solver.edit("1", "statistics; return 2 * x", "statistics; return 3 * x")
     assert verdict(solver, 1)["passed"] == 0
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("PYTEST_ADDOPTS", "-k nothing"),
-        ("PYTEST_PLUGINS", "nowhere"),
-        ("PYTHONOPTIMIZE", "2"),
-        ("PYTHONWARNINGS", "error"),
-        ("PYTHONINSPECT", "1"),
-        ("PYTHONPATH", "."),
-        ("PYTHONIOENCODING", "ascii"),
-    ],
-)
-def test_variables_do_not_change_the_verdict(
-    solver: Learner, monkeypatch: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+def test_variables_do_not_change_the_verdict(solver: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches a verdict that depends on whose shell it is; -O would take the assertions out."""
-    monkeypatch.setenv(name, value)
-    (solver.root / "sitecustomize.py").write_text(EVIL, encoding="utf-8")
+    set_to = {"PYTEST_ADDOPTS": "-k nothing", "PYTEST_PLUGINS": "nowhere", "PYTHONOPTIMIZE": "2", "PYTHONINSPECT": "1"}
+    for name, value in {**set_to, "PYTHONWARNINGS": "error", "PYTHONIOENCODING": "ascii"}.items():
+        monkeypatch.setenv(name, value)
     broken(solver, "import warnings; warnings.warn('é'); print('é'); return 3 * x")
     report = verdict(solver, 1)
     assert "assert 6 == 4" in report["cases"][0]["detail"]

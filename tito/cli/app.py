@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tito.cli import dev, module, project
+from tito.cli import project
 from tito.cli.boundary import new_app
+from tito.cli.lazy import lazy_group
 
 app = new_app(
     """Build your own deep-learning framework, one tested module at a time.
@@ -17,7 +18,7 @@ app = new_app(
     """
 )
 
-
 app.add_typer(project.app)
-app.add_typer(module.app, name="module")
-app.add_typer(dev.app, name="dev")
+app.add_typer(lazy_group("tito.cli.module", "Work on one module: test it, get a hint, complete it."), name="module")
+app.add_typer(lazy_group("tito.cli.analyze", "Count a model's parameters, FLOPs and bytes."), name="analyze")
+app.add_typer(lazy_group("tito.cli.dev", "Write and check modules, in the course repository."), name="dev")

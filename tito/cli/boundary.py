@@ -16,7 +16,8 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
 import typer
 
-from tito.errors import EnvironmentFault, Exit, TitoError, UsageError
+from tito.cli.quick import QuickCommand, QuickGroup
+from tito.errors import EnvironmentFault, Exit, Interrupted, TitoError, UsageError
 from tito.render.blocks import Block, Next, Text, to_ascii
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Session:
         """Ask before something is overwritten; UsageError when there is nobody to ask and no --yes."""
         if yes:
             return
-        if self.json or not sys.stdin.isatty():
+        if self.json or sys.stdin is None or not sys.stdin.isatty():
             raise UsageError(question, "say --yes to go ahead without being asked")
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
@@ -124,12 +125,21 @@ class Session:
 
     @property
     def _color(self) -> str:
-        return self.color.value if self.color is not None else self.settings["color"].value
+        return self.color.value if self.color is not None else self._looks["color"]
+
+    @functools.cached_property
+    def _looks(self) -> dict[str, str]:
+        """The settings that an answer is drawn with; the defaults, with a remark, when these cannot be used."""
+        try:
+            return {name: setting.value for name, setting in self.settings.items()}
+        except TitoError as error:
+            self.note(error.message)
+            return {"color": "auto", "plain": "false"}
 
     def draw(self, blocks: Iterable[Block], stream: IO[str]) -> None:
         """Print blocks on a stream as this session wants them."""
         listed = list(blocks)
-        plain_wanted = self.plain or self.settings["plain"].value == "true"
+        plain_wanted = self.plain or self._looks["plain"] == "true"
         if not plain_wanted and self._pretty(listed, stream):
             return
         from tito.render import plain
@@ -178,7 +188,12 @@ def _unicode(stream: IO[str]) -> bool:
 
 def print_json(document: dict[str, Any]) -> None:
     """Print one JSON document on stdout."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=not _unicode(sys.stdout)) + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=not _unicode(sys.stdout))
+    if not text.isascii() and any(
+        "\ud800" <= letter <= "\udfff" for letter in text
+    ):  # a path with bytes that are no text
+        text = json.dumps(document, indent=2)
+    sys.stdout.write(text + "\n")
 
 
 current = Session()  # of the command that runs, for an error raised before or inside it
@@ -186,33 +201,33 @@ SHARED_OPTIONS = ("--json", "--plain", "--color")
 SHARED_HELP = "Every command also takes --json, --plain and --color auto|always|never."
 
 
-def take_shared_options(arguments: list[str]) -> tuple[Session, list[str]]:
-    """The session that --json, --plain and --color ask for, wherever they stand, and the other arguments.
+class _NobodyReads(Exception):
+    """Whoever read the answer stopped reading."""
 
-    They are read here and not by typer, which would import pydantic for the one with a value.
+
+def take_shared_options(arguments: list[str]) -> list[str]:
+    """Make the current session what --json, --plain and --color ask for, wherever they stand; the other arguments.
+
+    They may stand anywhere, which typer's parser does not offer.
     """
-    session, rest = Session(), []
+    global current
+    current, rest = Session(), []
+    colors = []
     queue = iter(arguments)
     for word in queue:
         if word == "--":
             rest += [word, *queue]
         elif word in ("--json", "--plain"):
-            setattr(session, word.removeprefix("--"), True)
+            setattr(current, word.removeprefix("--"), True)
         elif word == "--color" or word.startswith("--color="):
-            value = next(queue, "") if word == "--color" else word.partition("=")[2]
-            session.color = _color(session, value)
+            colors.append(next(queue, "") if word == "--color" else word.partition("=")[2])
         else:
             rest.append(word)
-    return session, rest
-
-
-def _color(session: Session, value: str) -> Color:
-    global current
-    current = session
-    try:
-        return Color(value)
-    except ValueError:
-        raise UsageError(f"--color takes auto, always or never, not {value!r}.", "tito --help") from None
+    for value in colors:
+        if value not in [*Color]:
+            raise UsageError(f"--color takes auto, always or never, not {value!r}.", "tito --help")
+        current.color = Color(value)
+    return rest
 
 
 def command(
@@ -222,13 +237,18 @@ def command(
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         def run(**arguments: Any) -> None:
-            function(current, **arguments)
+            try:
+                function(current, **arguments)
+            except KeyboardInterrupt:  # these two typer would turn into exit codes of its own, without a word
+                raise Interrupted("interrupted; nothing was left half done") from None
+            except BrokenPipeError:
+                raise _NobodyReads from None
 
         parameters = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name, epilog=SHARED_HELP, **settings)(run)
+        app.command(name, **{"cls": QuickCommand, "epilog": SHARED_HELP, **settings})(run)
         return function
 
     return register
@@ -243,47 +263,75 @@ def new_app(help_text: str) -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        context_settings={"max_content_width": 100},
+        cls=QuickGroup,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
 
 
 def run(app: typer.Typer, arguments: list[str]) -> int:
     """Run the command line and return its exit code; every error becomes a message here."""
-    global current
+    _ready_streams()
     try:
-        current, arguments = take_shared_options(arguments)
+        code = _answer(app, arguments)
+        sys.stdout.flush()
+        return code
+    except (BrokenPipeError, _NobodyReads):
+        _silence()
+        return Exit.PIPE
+    except OSError as error:  # the answer itself could not be written
+        _silence()
+        sys.stderr.write(f"the answer could not be written: {error.strerror or error}\n")
+        return Exit.ENVIRONMENT
+
+
+def _answer(app: typer.Typer, arguments: list[str]) -> int:
+    try:
+        arguments = take_shared_options(arguments)
         # Without its help option, a command that takes no arguments runs without pydantic: half of its start-up time.
         helps = ["-h", "--help"] if not arguments or {"-h", "--help"} & set(arguments) else []
-        code = app(args=arguments, prog_name="tito", standalone_mode=False, help_option_names=helps)
-        sys.stdout.flush()
-        return int(code or 0)
-    except TitoError as error:
-        current.fail(error)
-        return int(error.exit_code)
+        return int(app(args=arguments, prog_name="tito", standalone_mode=False, help_option_names=helps) or 0)
     except typer.Exit as stop:
         return int(stop.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("\ninterrupted; nothing was left half done\n")
-        return Exit.INTERRUPTED
-    except BrokenPipeError:
-        _silence(sys.stdout)
-        return Exit.OK
-    except OSError as error:
-        current.fail(_from_os(error))
-        return Exit.ENVIRONMENT
+    except (BrokenPipeError, _NobodyReads):
+        raise
     except Exception as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            sys.stderr.write(str(error) + "\n")
-            return Exit.USAGE
-        if (usage := _from_usage(error)) is None:
+        told = _told(error)
+        if told is None:
             raise
-        current.fail(usage)
-        return Exit.USAGE
+        current.fail(told)
+        return int(told.exit_code)
 
 
-def _silence(stream: IO[str]) -> None:
+def _told(error: Exception) -> TitoError | None:
+    """What a person is told about an error; None for one that nobody foresaw."""
+    if isinstance(error, TitoError):
+        return error
+    if isinstance(error, typer.Abort):
+        return Interrupted("interrupted; nothing was left half done")
+    if isinstance(error, OSError):
+        return _from_os(error)
+    if type(error).__name__ == "NoArgsIsHelpError" and not current.json:
+        return UsageError(str(error))
+    return _from_usage(error)
+
+
+def _ready_streams() -> None:
+    """Streams that are there and that can carry anything, such as a path with bytes that are no text."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started this
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif stream.errors == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _silence() -> None:
     """Send what is still buffered to nowhere, so that the interpreter's last flush does not fail too."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _from_os(error: OSError) -> TitoError:

@@ -63,7 +63,7 @@ def _module_names() -> list[str]:
     """The modules of the course here, read from lines of its manifest: a TOML parser costs more than the rest."""
     folder = os.getcwd()  # noqa: PTH109
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
-    places = [folder, os.path.join(own, "_course"), os.path.dirname(own)]  # noqa: PTH118, PTH120
+    places = [os.environ.get("TITO_COURSE") or folder, folder, os.path.join(own, "_course"), os.path.dirname(own)]  # noqa: PTH118, PTH120
     for place in places:
         manifest = os.path.join(place, "course.toml")  # noqa: PTH118
         if os.path.isfile(manifest):  # noqa: PTH113

@@ -16,9 +16,9 @@ from tito.errors import LearnerError, TitoError
 from tito.export import digest
 from tito.facts import Facts
 from tito.lifecycle.exporting import candidate, check_in_package, package_copy, refuse_hand_edit
-from tito.lifecycle.setup import refuse_in_course, without_sync
+from tito.lifecycle.setup import refuse_in_course
 from tito.lifecycle.standing import next_after, require_needs, tests_hash, unmet_needs
-from tito.lifecycle.sync import lesson_files, synchronise
+from tito.lifecycle.sync import rewrite, synchronise
 from tito.notebook import Cell, Notebook, Role, parse
 from tito.progress import Completion, Progress
 from tito.release import unhidden
@@ -124,10 +124,11 @@ def _adopt_one(workspace: Workspace, module: Module) -> Completed:
     lesson = reference(parse(read_lesson(source), source.name)).to_text()
     with _lesson_copy(workspace, module, lesson) as copy:
         text, record = _prove(copy, module, run_module(copy, module), "reference")
-    files = {**lesson_files(workspace, module, lesson), module.package_file: text.encode()}
+    files, agree = rewrite(workspace, module, lesson)
+    files[module.package_file] = text.encode()
 
     def update(progress: Progress) -> Progress:
-        return without_sync(progress.with_completion(module.folder, record), module.folder)
+        return agree(progress.with_completion(module.folder, record))
 
     workspace.change(f"module adopt {module.folder}", files, update=update, modules=[module.folder])
     return Completed(module.folder, record, next_after(workspace, module))

@@ -85,7 +85,11 @@ def load_hints(course: Course, module: Module) -> Mapping[str, list[str]]:
     """The module's hints by test; EnvironmentFault when the file is damaged."""
     path = course.hints_file(module)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        ladder = tomllib.loads(path.read_text(encoding="utf-8"))
+        for test, rungs in ladder.items():
+            if not (isinstance(rungs, list) and rungs and all(isinstance(rung, str) for rung in rungs)):
+                raise EnvironmentFault(f"{path}: {test} has no list of hints.", "install tito again")
+        return ladder
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise EnvironmentFault(f"{path} cannot be read: {error}.", "install tito again") from None
 
@@ -110,7 +114,11 @@ def _first_failing(report: TestReport, ladder: Mapping[str, list[str]]) -> str:
         return ""
     if report.message and first.outcome == "not run":
         raise LearnerError(f"{report.verdict}: {report.message}", report.hint or f"tito module test {report.module}")
-    return first.name if first.name in ladder else ""
+    if first.name not in ladder:
+        raise UsageError(
+            f"There are no hints for {first.name}, which does not pass.", f"tito module test {report.module}"
+        )
+    return first.name
 
 
 def solution(workspace: Workspace, module: Module, spoil: bool = False) -> Solution:

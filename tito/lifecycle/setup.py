@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
-import tempfile
+import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,8 +15,9 @@ from tito.course import Course, Module, course_home, load_course
 from tito.errors import EnvironmentFault, UsageError
 from tito.export import digest
 from tito.facts import Facts
-from tito.lifecycle.sync import lesson_files
-from tito.notebook import Notebook, Role, parse
+from tito.graded import course_notebook, graded_tests, locked_problems
+from tito.lifecycle.sync import rewrite, synchronise
+from tito.notebook import Cell, Notebook, Role, from_ipynb, parse
 from tito.progress import Progress
 from tito.release import release
 from tito.workspace import MARKER, MARKER_SCHEMA, STATE, Workspace, read_lesson
@@ -73,9 +73,7 @@ def init(directory: Path) -> Initialised:
     Raises UsageError when the directory has something in it.
     """
     root = directory.expanduser().absolute()
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        hint = f"tito init {directory} --update" if (root / STATE / MARKER).exists() else "tito init another-directory"
-        raise UsageError(f"{root} exists and is not an empty directory.", hint)
+    _refuse_occupied(root, directory)
     course = load_course(course_home())
     files = initial_files(course)
     progress = Progress()
@@ -83,36 +81,46 @@ def init(directory: Path) -> Initialised:
         progress = progress.with_stub(module.folder, digest(files[module.lesson].decode()))
     marker = json.dumps({"schema": MARKER_SCHEMA, "tito": __version__}, indent=2) + "\n"
     state = {f"{STATE}/progress.json": progress.to_text().encode(), f"{STATE}/{MARKER}": marker.encode()}
-    _build(root, {**files, **state})
+    _build(root, {**files, **state}, lambda: _refuse_occupied(root, directory), course)
     names = tuple(module.folder for module in course.released)
-    return Initialised(str(root), names, tuple(files), False, f"cd {directory} && tito module test {names[0][:2]}")
+    return Initialised(
+        str(root), names, tuple(files), False, f"cd {shlex.quote(str(directory))} && tito module test {names[0][:2]}"
+    )
 
 
-def _build(root: Path, files: dict[str, bytes]) -> None:
-    """Write a tree beside its place and move it there; the marker, which makes it a workspace, comes last."""
-    building: Path | None = None
+def _refuse_occupied(root: Path, directory: Path) -> None:
+    """UsageError when a directory holds anything but what a `tito init` that was killed left behind."""
+    if root.is_dir() and all(path.is_dir() or _is_leftover(path, root) for path in root.rglob("*")):
+        return
+    if root.exists() or root.is_symlink():
+        hint = f"tito init {directory} --update" if (root / STATE / MARKER).exists() else "tito init another-directory"
+        raise UsageError(f"{root} exists and is not an empty directory.", hint)
+
+
+def _is_leftover(path: Path, root: Path) -> bool:
+    state = root / STATE
+    return path in (state / "lock", state / "prepare.json") or path.name.endswith(".tito-new")
+
+
+def _build(root: Path, files: dict[str, bytes], check: Callable[[], None], course: Course) -> None:
+    """Write a tree as one change; when that fails, leave nothing of it."""
+    new = not root.exists()
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{root.name}.tito-", dir=root.parent))
-        building.chmod(0o755)
-        for name, data in files.items():
-            path = building / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        if root.exists():
-            for child in sorted(building.iterdir(), key=lambda path: path.name == STATE):
-                child.rename(root / child.name)
-            building.rmdir()
-        else:
-            building.rename(root)
-    except OSError as error:
-        if building is not None:
-            shutil.rmtree(building, ignore_errors=True)
-        where = error.filename or root
-        raise EnvironmentFault(
-            f"{where} cannot be written: {error.strerror or error}. No workspace was made.",
-            "choose a directory that you may write to",
-        ) from error
+        root.mkdir(parents=True, exist_ok=True)
+        Workspace(root, course, is_course=False).create(files, check)
+    except (OSError, EnvironmentFault):
+        if not (root / STATE / "journal.json").exists():
+            _clear(root, files, new)
+        raise
+
+
+def _clear(root: Path, files: dict[str, bytes], new: bool) -> None:
+    """Remove the empty directories that the files would have been in, and the directory itself when it is new."""
+    (root / STATE / "lock").unlink(missing_ok=True)
+    folders = {parent for name in files for parent in (root / name).parents if parent.is_relative_to(root)}
+    for folder in sorted(folders - ({root} if not new else set()), key=lambda path: -len(path.parts)):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def update(workspace: Workspace) -> Initialised:
@@ -143,11 +151,14 @@ def _contents(path: Path) -> bytes | None:
 
 
 def scaffold(workspace: Workspace, module: Module) -> bool:
-    """Put the stub of a lesson in place when its file is missing; whether it was."""
+    """Put a lesson in place when its file is missing: its notebook's cells, else the stub; whether it was."""
     refuse_in_course(workspace, "scaffold")
     if workspace.lesson(module).exists():
         return False
-    _replace(workspace, module, stub(workspace.course, module).to_text(), f"module scaffold {module.folder}")
+    first = stub(workspace.course, module)
+    page = workspace.notebook(module)
+    lesson = from_ipynb(read_lesson(page), first.header, page.name) if page.exists() else first
+    _replace(workspace, module, lesson.to_text(), f"module scaffold {module.folder}")
     return True
 
 
@@ -158,50 +169,51 @@ def reset(workspace: Workspace, module: Module) -> None:
 
 
 def _replace(workspace: Workspace, module: Module, text: str, command: str) -> None:
-    def record(progress: Progress) -> Progress:
-        return without_sync(progress.with_stub(module.folder, digest(text)), module.folder)
-
-    workspace.change(command, lesson_files(workspace, module, text), update=record)
-
-
-def without_sync(progress: Progress, folder: str) -> Progress:
-    """The record once a lesson and its notebook were written together: the next use compares them afresh."""
-    return progress.with_sync(folder, "", "")
+    files, agree = rewrite(workspace, module, text)
+    first = digest(stub(workspace.course, module).to_text())
+    workspace.change(command, files, update=lambda progress: agree(progress.with_stub(module.folder, first)))
 
 
 def restore_tests(workspace: Workspace, module: Module) -> int:
     """Put the course's locked test cells back into a lesson and leave the rest; how many were restored."""
     refuse_in_course(workspace, "reset")
+    synchronise(workspace, module)
     text = read_lesson(workspace.lesson(module))
     mine, course = parse(text, workspace.lesson(module).name), stub(workspace.course, module)
-    repaired = _with_tests(mine, course)
-    restored = sum(cell not in mine.cells for cell in repaired.of_role(Role.TEST))
-    if repaired.to_text() != text:
-        command = f"module reset {module.folder} --tests"
-        forget: Callable[[Progress], Progress] = lambda progress: without_sync(progress, module.folder)  # noqa: E731
-        workspace.change(command, lesson_files(workspace, module, repaired.to_text()), update=forget)
-    return restored
+    tests = graded_tests(course_notebook(workspace, module))
+    wrong = {
+        test.cell.grade_id
+        for test in tests
+        if any(problem.startswith("the test cell") for problem in locked_problems(mine, [test]))
+    }
+    repaired = _with_tests(mine, course, wrong).to_text()
+    if repaired != text:
+        files, agree = rewrite(workspace, module, repaired)
+        workspace.change(f"module reset {module.folder} --tests", files, update=agree)
+    return len(wrong)
 
 
-def _with_tests(mine: Notebook, course: Notebook) -> Notebook:
-    """The learner's cells with each test cell as the course has it, in its place or after the cell before it."""
-    tests = {cell.grade_id: cell for cell in course.of_role(Role.TEST)}
-    cells = []
+def _with_tests(mine: Notebook, course: Notebook, wrong: set[str]) -> Notebook:
+    """The learner's cells with some test cells as the course has them, in their place or after the cell before them."""
+    tests = {cell.grade_id: cell for cell in course.of_role(Role.TEST) if cell.grade_id in wrong}
+    cells: list[Cell] = []
     placed: set[str] = set()
     for cell in mine.cells:
-        test = tests.get(cell.grade_id)
-        if test is None:
+        if cell.grade_id not in tests:
             cells.append(cell)
-        elif test.grade_id not in placed:
-            placed.add(test.grade_id)
-            cells.append(test)
+        elif cell.grade_id not in placed:
+            placed.add(cell.grade_id)
+            blank = cell.body[len(cell.body.rstrip()) :]
+            cells.append(replace(tests[cell.grade_id], body=tests[cell.grade_id].body.rstrip() + (blank or "\n")))
     previous = ""
     for cell in course.cells:
         if cell.grade_id in tests and cell.grade_id not in placed:
             at = next((i for i, own in enumerate(cells) if previous and own.grade_id == previous), len(cells) - 1)
             cells.insert(at + 1, cell)
         previous = cell.grade_id or previous
-    return Notebook(mine.header, tuple(cells))
+    closed = [c if c.body.endswith("\n") else replace(c, body=c.body + "\n\n") for c in cells[:-1]]
+    header = mine.header if not mine.header or mine.header.endswith("\n") else mine.header + "\n\n"
+    return Notebook(header, (*closed, *cells[-1:]))
 
 
 def refuse_in_course(workspace: Workspace, verb: str) -> None:

@@ -11,6 +11,7 @@ from tito.errors import LearnerError, TitoError
 from tito.export import digest, edited_by_hand, provenance
 from tito.facts import Facts
 from tito.graded import course_notebook, graded_tests
+from tito.lifecycle.sync import notebook_edited
 from tito.progress import Completion, Progress, State
 from tito.workspace import Workspace, read_lesson
 
@@ -74,11 +75,11 @@ def _state(workspace: Workspace, module: Module, progress: Progress, done: Compl
         return State.UNRELEASED, ""
     try:
         source = digest(read_lesson(workspace.lesson(module)))
-    except LearnerError as error:
+    except TitoError as error:
         missing = not workspace.lesson(module).exists()
-        return (State.MISSING, "") if missing else (State.STARTED, error.message)
+        return (State.MISSING, "") if missing else (State.STALE if done else State.STARTED, error.message)
     if done is not None:
-        changed = _changed(workspace, module, done, source)
+        changed = _changed(workspace, module, done, source, progress)
         return (State.STALE, changed) if changed else (State(done.kind), "")
     if workspace.is_course:
         stale = _export_problem(workspace, module, source)
@@ -86,13 +87,16 @@ def _state(workspace: Workspace, module: Module, progress: Progress, done: Compl
     unmet = unmet_needs(workspace, module, progress)
     if unmet:
         return State.BLOCKED, "needs " + ", ".join(need.folder for need in unmet)
-    return (State.READY if progress.stubs.get(module.folder) == source else State.STARTED), ""
+    untouched = progress.stubs.get(module.folder) == source and not _notebook_edited(workspace, module, progress)
+    return (State.READY if untouched else State.STARTED), ""
 
 
-def _changed(workspace: Workspace, module: Module, done: Completion, source: str) -> str:
+def _changed(workspace: Workspace, module: Module, done: Completion, source: str, progress: Progress) -> str:
     """What changed since a completion, in words, or an empty string."""
     if source != done.source_hash:
         return "the lesson changed since"
+    if _notebook_edited(workspace, module, progress):
+        return "its notebook changed since"
     try:
         exported = digest(read_lesson(workspace.package_file(module)))
     except TitoError:
@@ -100,6 +104,13 @@ def _changed(workspace: Workspace, module: Module, done: Completion, source: str
     if exported != done.export_hash:
         return f"{module.package_file} changed since"
     return "the course's tests changed since" if tests_hash(workspace, module) != done.tests_hash else ""
+
+
+def _notebook_edited(workspace: Workspace, module: Module, progress: Progress) -> bool:
+    try:
+        return notebook_edited(workspace, module, progress)
+    except TitoError:  # it cannot be read, so nobody knows
+        return True
 
 
 def _export_problem(workspace: Workspace, module: Module, source: str) -> str:

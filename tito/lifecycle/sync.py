@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 
 from tito.course import Module
 from tito.errors import IntegrityError
 from tito.export import digest
 from tito.notebook import Notebook, from_ipynb, ipynb_fingerprint, parse, to_ipynb
+from tito.progress import Progress
 from tito.workspace import Workspace, read_lesson
 
 
@@ -28,17 +30,27 @@ def synchronise(workspace: Workspace, module: Module, keep: str = "") -> str:
     path = workspace.notebook(module)
     if not path.exists():
         return ""
-    script, page = read_lesson(workspace.lesson(module)), read_lesson(path)
-    last = workspace.progress().synced.get(module.folder, {})
-    script_changed = digest(script) != last.get("py")
-    page_changed = ipynb_fingerprint(page, path.name) != last.get("ipynb")
+    script = read_lesson(workspace.lesson(module))
+    if keep == "py":  # also when the notebook cannot be read
+        return _carry_to_notebook(workspace, module, script, path.read_text(encoding="utf-8", errors="replace"))
+    page, progress = read_lesson(path), workspace.progress()
+    script_changed = digest(script) != progress.synced.get(module.folder, {}).get("py")
+    page_changed = notebook_edited(workspace, module, progress)
     if script_changed and page_changed and not keep:
         keep = _resolve(workspace, module, script, page)
     if keep == "py" or (script_changed and not page_changed and not keep):
         return _carry_to_notebook(workspace, module, script, page)
-    if page_changed:
+    if page_changed or (keep == "ipynb" and script_changed):
         return _carry_to_script(workspace, module, script, page)
     return ""
+
+
+def notebook_edited(workspace: Workspace, module: Module, progress: Progress) -> bool:
+    """Whether a lesson has a notebook with something in it that was not carried over to the script."""
+    path = workspace.notebook(module)
+    if not path.exists():
+        return False
+    return ipynb_fingerprint(read_lesson(path), path.name) != progress.synced.get(module.folder, {}).get("ipynb")
 
 
 def _resolve(workspace: Workspace, module: Module, script: str, page: str) -> str:
@@ -59,7 +71,7 @@ def _resolve(workspace: Workspace, module: Module, script: str, page: str) -> st
 def _carry_to_notebook(workspace: Workspace, module: Module, script: str, page: str) -> str:
     text = to_ipynb(parse(script, workspace.lesson(module).name), page)
     _write(workspace, module, script, text)
-    return "ipynb"
+    return "ipynb" if text != page else ""
 
 
 def _carry_to_script(workspace: Workspace, module: Module, script: str, page: str) -> str:
@@ -79,10 +91,15 @@ def _write(workspace: Workspace, module: Module, script: str, page: str) -> None
     )
 
 
-def lesson_files(workspace: Workspace, module: Module, script: str) -> dict[str, bytes | None]:
-    """The writes that replace a lesson: its script, and its notebook when there is one."""
+def rewrite(
+    workspace: Workspace, module: Module, script: str
+) -> tuple[dict[str, bytes | None], Callable[[Progress], Progress]]:
+    """The writes that replace a lesson, and its notebook when there is one, and the note that these agree."""
     files: dict[str, bytes | None] = {workspace.relative(workspace.lesson(module)): script.encode()}
     path = workspace.notebook(module)
-    if path.exists():
-        files[workspace.relative(path)] = to_ipynb(parse(script, path.name)).encode()
-    return files
+    if not path.exists():
+        return files, lambda progress: progress
+    page = to_ipynb(parse(script, path.name), path.read_text(encoding="utf-8", errors="replace"))
+    files[workspace.relative(path)] = page.encode()
+    mark = (digest(script), ipynb_fingerprint(page))
+    return files, lambda progress: progress.with_sync(module.folder, *mark)

@@ -40,11 +40,17 @@ def past(workspace: Workspace) -> Past:
 
 
 def _undone(entries: list[Entry]) -> list[int]:
-    return [entry.undoes for entry in entries if entry.undoes]
+    """The changes that are taken back now; an undo that was itself undone takes nothing back."""
+    taken: list[int] = []
+    for entry in reversed(entries):
+        if entry.undoes and entry.number not in taken:
+            taken.append(entry.undoes)
+    return taken
 
 
 def chosen(workspace: Workspace, number: int | None) -> Entry:
     """The change that undo would take back: the one named, or the newest that still stands."""
+    workspace.recover()
     entries = workspace.history()
     if number is not None:
         for entry in entries:
@@ -65,6 +71,9 @@ def undo(workspace: Workspace, entry: Entry) -> Undone:
     def update(progress: Progress) -> Progress:
         for folder, record in entry.records.items():
             progress = progress.with_completion(folder, Completion(**record) if record else None)
+        for module in workspace.course.modules:
+            if {module.lesson, workspace.relative(workspace.notebook(module))} & set(entry.files):
+                progress = progress.with_sync(module.folder, "", "")  # its two forms are compared afresh
         return progress
 
     workspace.change(f"undo {entry.number}", files, update=update, modules=tuple(entry.records), undoes=entry.number)

@@ -87,8 +87,7 @@ def _passes(code: str, report: TestReport, what: str) -> Iterator[Problem]:
 
 def _silence(code: str, workspace: Workspace, module: Module) -> Iterator[Problem]:
     """Importing the lesson as a module must print nothing."""
-    program = f"import runpy; runpy.run_path({str(workspace.lesson(module))!r}, run_name='lesson')"
-    ended, output = _run([sys.executable, "-P", "-c", program], workspace)
+    ended, output = _run(workspace, module, "lesson")
     if ended != 0:
         yield code, 1, f"importing it fails: {output.strip().splitlines()[-1] if output.strip() else ended}"
     elif output:
@@ -96,12 +95,16 @@ def _silence(code: str, workspace: Workspace, module: Module) -> Iterator[Proble
 
 
 def _script(workspace: Workspace, module: Module) -> Iterator[Problem]:
-    ended, output = _run([sys.executable, "-P", "-W", "error", str(workspace.lesson(module))], workspace)
+    ended, output = _run(workspace, module, "__main__")
     if ended != 0:
         yield "T23", 1, f"running it as a script fails: {output.strip().splitlines()[-1] if output.strip() else ended}"
 
 
-def _run(command: list[str], workspace: Workspace) -> tuple[int, str]:
+def _run(workspace: Workspace, module: Module, name: str) -> tuple[int, str]:
+    """Run a lesson under a module name, with the workspace's own package first on the path."""
+    program = "import runpy, sys; sys.path.insert(0, sys.argv[2]); runpy.run_path(sys.argv[1], run_name=sys.argv[3])"
+    words = [str(workspace.lesson(module)), str(workspace.root), name]
+    command = [sys.executable, "-P", "-W", "error", "-c", program, *words]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         with child_process(command, workspace.root, output) as process:
             try:

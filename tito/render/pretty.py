@@ -25,13 +25,19 @@ _COLOURS = {
 
 def console(stream: IO[str], color: str, ascii_only: bool = False) -> Console:
     """A console on a stream: colour always, never, or when it is a terminal that wants it."""
-    options: dict[str, dict[str, bool | None]] = {
-        "always": {"force_terminal": True, "no_color": False},
-        "never": {"no_color": True, "force_terminal": None},
+    options: dict[str, dict[str, Any]] = {
+        "always": {"force_terminal": True, "no_color": False, "color_system": "standard"},  # whatever TERM says
+        "never": {"no_color": True, "force_terminal": False},
         "auto": {"force_terminal": None, "no_color": None},
     }
     target = stream if not ascii_only else _Ascii(stream)
-    return Console(file=target, highlight=False, soft_wrap=False, emoji=False, markup=False, **options[color])  # type: ignore[arg-type]
+    return _Console(file=target, highlight=False, soft_wrap=False, emoji=False, markup=False, **options[color])  # type: ignore[arg-type]
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the boundary, instead of ending the process with a learner's exit code."""
+        raise BrokenPipeError
 
 
 class _Ascii:
@@ -62,6 +68,8 @@ def draw(target: Console, blocks: Iterable[Block]) -> None:
             case Beside():
                 _beside(target, block)
             case Table():
+                if block.title:  # as a line of its own, so that a path in it is not cut to the table's width
+                    target.print(block.title, style="bold", soft_wrap=True)
                 target.print(_table(block, target.options.ascii_only))
 
 
@@ -79,9 +87,6 @@ def _beside(target: Console, block: Beside) -> None:
 
 def _table(table: Table, ascii_only: bool) -> RichTable:
     drawn = RichTable(
-        title=table.title or None,
-        title_justify="left",
-        title_style="bold",
         box=ASCII2 if ascii_only else SIMPLE_HEAD,
         show_footer=bool(table.footer),
         pad_edge=False,
