@@ -318,19 +318,21 @@ if __name__ == "__main__":
 # %% nbgrader={"grade": false, "grade_id": "normalization-gradient", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
 def through_normalization(g: Array, x_hat: Array, mean_g: Array | None, mean_gx: Array, scale: Array) -> Array:
-    """The gradient of x from g, that of x_hat: (g - mean_g - x_hat * mean_gx) * scale, in one new array.
+    """The gradient of x from g, that of x_hat: (g - mean_g - x_hat * mean_gx) * scale, in the memory of x_hat.
 
-    TODO: compute it in place. mean_g is None where no mean was subtracted (RMSNorm): leave the term out.
-    Approach: y = x_hat * mean_gx is the only new array; np.subtract(g, y, out=y); then `y -=` and `y *=`.
+    TODO: compute it in place, and return x_hat. mean_g is None where no mean was subtracted (RMSNorm): leave the term
+    out.
+    Approach: x_hat *= mean_gx; np.subtract(g, x_hat, out=x_hat); then `-=` and `*=`. No new array is made: memory that
+    was just used is still in the cache. g must not change.
     All broadcast against g.
     """
     ### BEGIN SOLUTION
-    y = x_hat * mean_gx
-    np.subtract(g, y, out=y)
+    x_hat *= mean_gx
+    np.subtract(g, x_hat, out=x_hat)
     if mean_g is not None:
-        y -= mean_g
-    y *= scale
-    return y
+        x_hat -= mean_g
+    x_hat *= scale
+    return x_hat
     ### END SOLUTION
 
 
