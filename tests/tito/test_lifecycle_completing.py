@@ -22,13 +22,6 @@ def state(learner: Learner, name: str) -> tuple[str, str]:
     return row["state"], row["reason"]
 
 
-def complete(learner: Learner, *names: str) -> None:
-    for name in names:
-        learner.solve(name)
-        done = learner.tito("module", "complete", name)
-        assert done.code == 0, done
-
-
 def test_a_completion_records_what_it_rests_on(learner: Learner) -> None:
     """Catches a record without hashes or counts, and a `why` that says something else."""
     learner.solve("1")
@@ -87,14 +80,14 @@ def test_modules_come_in_order(learner: Learner) -> None:
         assert (done.code, done.out) == (1, "")
         assert "builds on 01_alpha, which is not complete" in done.err
         assert "next: tito module test 01_alpha" in done.err
-    complete(learner, "1")
+    learner.complete("1")
     assert learner.tito("module", "test", "2").code == 1
-    complete(learner, "2")
+    learner.complete("2")
 
 
 def test_the_learners_own_package_is_what_later_modules_import(learner: Learner) -> None:
     """Catches a module 02 that passes against somebody else's module 01."""
-    complete(learner, "1")
+    learner.complete("1")
     path = learner.package("1")
     path.write_text(path.read_text(encoding="utf-8").replace("2 * x", "7 * x"), encoding="utf-8")
     learner.solve("2")
@@ -110,7 +103,7 @@ def test_status_follows_the_files(learner: Learner) -> None:
     assert learner.tito("status", "--json").json["modules"][2]["state"] == "not in this release"
     learner.solve("1")
     assert state(learner, "1") == ("in progress", "")
-    complete(learner, "1")
+    learner.complete("1")
     assert state(learner, "1") == ("complete", "")
     assert state(learner, "2") == ("not started", "")
     learner.edit("1", "return 2 * x", "return x + x")
@@ -132,7 +125,7 @@ def test_status_follows_the_files(learner: Learner) -> None:
 
 def test_a_course_whose_tests_changed_makes_a_module_stale(learner: Learner) -> None:
     """Catches "complete" for tests that the learner's code has never met."""
-    complete(learner, "1")
+    learner.complete("1")
     source = learner.course.source(learner.module("1"))
     source.write_text(
         source.read_text(encoding="utf-8").replace("double(-3) == -6", "double(-4) == -8"), encoding="utf-8"
@@ -149,14 +142,14 @@ def test_status_says_what_to_do_next(learner: Learner) -> None:
         return str(learner.tito("status", "--json").json["next"])
 
     assert following() == "tito module test 01_alpha"
-    complete(learner, "1")
+    learner.complete("1")
     assert following() == "tito module test 02_beta"
     learner.edit("1", "return 2 * x", "return x + x")
     assert following() == "tito module complete 01_alpha"
     learner.lesson("2").unlink()
     assert following() == "tito module scaffold 02_beta"
     assert learner.tito("module", "scaffold", "2").code == 0
-    complete(learner, "1", "2")
+    learner.complete("1", "2")
     assert following() == "tito test --all"
 
 
@@ -176,7 +169,7 @@ def test_adopting_fills_a_module_and_says_so(learner: Learner) -> None:
 
 def test_adopting_leaves_finished_work_alone_and_undo_brings_the_rest_back(learner: Learner) -> None:
     """Catches an adoption that overwrites a module that is complete, or work that cannot be brought back."""
-    complete(learner, "1")
+    learner.complete("1")
     mine = learner.lesson("1").read_bytes()
     learner.append("2", "mine = 1")
     begun = learner.lesson("2").read_bytes()
@@ -191,8 +184,8 @@ def test_adopting_leaves_finished_work_alone_and_undo_brings_the_rest_back(learn
 
 def test_an_adopted_module_that_is_completed_becomes_the_learners(learner: Learner) -> None:
     """Catches a reference that stays one although the learner's own code passed."""
-    learner.tito("module", "adopt", "1", "--yes")
-    complete(learner, "1")
+    learner.prepare("module", "adopt", "1", "--yes")
+    learner.complete("1")
     assert state(learner, "1")[0] == "complete"
 
 
@@ -200,7 +193,7 @@ def test_undo_takes_a_completion_back_whole(learner: Learner) -> None:
     """Catches a module that is still complete without its package file, or the other way round."""
     learner.solve("1")
     before = {k: v for k, v in files_of(learner.root).items() if not k.startswith(".tito/history")}
-    complete(learner, "1")
+    learner.complete("1")
     assert learner.tito("undo").code == 0
     assert state(learner, "1") == ("in progress", "")
     assert {k: v for k, v in files_of(learner.root).items() if not k.startswith(".tito/history")} == before
@@ -283,8 +276,8 @@ def test_a_lesson_that_changes_meanwhile_is_not_completed(learner: Learner, monk
 
 def test_a_workspace_can_be_moved(learner: Learner, tmp_path: Path) -> None:
     """Catches an absolute path in the record or in an exported file."""
-    complete(learner, "1")
+    learner.complete("1")
     moved = Learner(Path(shutil.move(learner.root, tmp_path / "elsewhere")), learner.home)
     assert state(moved, "1") == ("complete", "")
     assert moved.tito("export", "--check").code == 0
-    complete(moved, "2")
+    moved.complete("2")

@@ -34,8 +34,7 @@ def test_the_workspaces_own_settings_make_plain_pytest_work(learner: Learner) ->
     import subprocess
     import sys
 
-    learner.solve("1")
-    learner.tito("module", "complete", "1")
+    learner.complete("1")
     learner.solve("2")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "modules"],
@@ -59,7 +58,7 @@ def test_init_in_a_directory_with_an_odd_name(home: Path, tmp_path: Path, name: 
     )
     assert done.code == 0, done.err
     made.solve("1")
-    assert made.tito("module", "complete", "1").code == 0
+    assert made.tito("module", "test", "1").code == 0
     assert json.loads(made.tito("status", "--json").out)["root"] == str(tmp_path / name)
 
 

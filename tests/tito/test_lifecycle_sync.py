@@ -15,7 +15,7 @@ from support import Learner, files_of
 def noted(learner: Learner) -> Learner:
     """Somebody who solved module 01 and asked for its notebook."""
     learner.solve("1")
-    assert learner.tito("module", "notebook", "1").code == 0
+    learner.prepare("module", "notebook", "1")
     return learner
 
 
@@ -76,7 +76,7 @@ def test_an_edited_script_reaches_the_notebook_and_outputs_stay(noted: Learner) 
 
 def test_running_a_notebook_is_no_edit(noted: Learner) -> None:
     """Catches a conflict, or a stale module, that comes from looking at a notebook."""
-    assert noted.tito("module", "complete", "1").code == 0
+    noted.prepare("module", "complete", "1")
     edit_page(noted, "nothing", "nothing")
     assert noted.tito("status", "--json").json["modules"][0]["state"] == "complete"
     noted.edit("1", "return 2 * x", "return x + x")
@@ -216,7 +216,7 @@ def test_a_deleted_notebook_is_just_gone(noted: Learner) -> None:
 
 def test_a_notebook_edited_after_completion_makes_the_module_stale(noted: Learner) -> None:
     """Catches "complete" for work that no test has seen."""
-    assert noted.tito("module", "complete", "1").code == 0
+    noted.prepare("module", "complete", "1")
     edit_page(noted, "return 2 * x", "return 5 * x")
     row = noted.tito("status", "--json").json["modules"][0]
     assert (row["state"], row["reason"]) == ("stale", "its notebook changed since")

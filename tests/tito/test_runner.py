@@ -331,7 +331,7 @@ def test_another_tinytorch_earlier_on_the_path_is_not_used(
     solver: Learner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Catches a run against an installed package in place of the learner's own."""
-    solver.tito("module", "complete", "1")
+    solver.complete("1")
     other = tmp_path / "other" / "tinytorch"
     other.mkdir(parents=True)
     (other / "__init__.py").write_text("raise SystemExit('the wrong package')\n", encoding="utf-8")
@@ -355,7 +355,7 @@ def test_a_lesson_that_brings_its_own_package_is_found_out(solver: Learner, tmp_
 
 def test_a_forged_compiled_file_is_not_used(solver: Learner, tmp_path: Path) -> None:
     """Catches a stale .pyc in place of the file that is there: same size, same time, other code."""
-    solver.tito("module", "complete", "1")
+    solver.complete("1")
     solver.solve("2")
     package = solver.package("1")
     stamp = package.stat()

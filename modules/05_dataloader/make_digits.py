@@ -1,6 +1,6 @@
 """Write tinytorch/datasets/digits.npz from scikit-learn's copy of the UCI digits, in a fixed random order.
 
-python3.11 -m venv sk && sk/bin/pip install scikit-learn numpy && sk/bin/python scripts/make_digits.py
+python3.11 -m venv sk && sk/bin/pip install scikit-learn numpy && sk/bin/python modules/05_dataloader/make_digits.py
 
 The order is part of the file: the first 1,437 scans are for training, the last 360 for testing, whatever NumPy's
 random numbers will be one day. scikit-learn's own order goes by writers, so its end is no fair sample.
@@ -17,7 +17,7 @@ SOURCE = (
     "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits (test part), "
     "UCI Machine Learning Repository, 1998, doi:10.24432/C50P49, CC BY 4.0; taken from scikit-learn"
 )
-TARGET = Path(__file__).parents[1] / "tinytorch" / "datasets" / "digits.npz"
+TARGET = Path(__file__).parents[2] / "tinytorch" / "datasets" / "digits.npz"
 
 
 def main() -> None:
