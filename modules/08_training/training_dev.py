@@ -1137,8 +1137,13 @@ if __name__ == "__main__":
 # %% nbgrader={"grade": true, "grade_id": "test-module-training", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 def test_module_training() -> None:
     """A network with one hidden layer reads digits, and gives the same answers after it was saved and loaded."""
+
+    def digits_trainer() -> Trainer:
+        net = Sequential(Flatten(), Linear(64, 128), ReLU(), Linear(128, 10))
+        return Trainer(net, CrossEntropyLoss(), Adam(net.parameters(), lr=0.003))
+
     manual_seed(0)
-    trainer = _digits_trainer()
+    trainer = digits_trainer()
     trainer.schedule = CosineSchedule(trainer.optimizer, 12 * 45)
     train, test = DataLoader(load_digits(), 32, shuffle=True, seed=0), DataLoader(load_digits(train=False), 360)
     history = trainer.fit(train, epochs=12, valid=test)
@@ -1146,7 +1151,7 @@ def test_module_training() -> None:
     assert history.valid_accuracy[-1] >= 0.96, f"{history.valid_accuracy[-1]:.3f} of the test digits are right"
     with tempfile.TemporaryDirectory() as folder:
         trainer.save(Path(folder) / "digits.npz")
-        other = _digits_trainer()
+        other = digits_trainer()
         other.schedule = CosineSchedule(other.optimizer, 1)
         other.load(Path(folder) / "digits.npz")
     assert other.evaluate(test).loss == history.valid_loss[-1]
