@@ -63,6 +63,11 @@ class Course:
         """The modules that this release contains."""
         return tuple(module for module in self.modules if module.released)
 
+    @property
+    def package_root(self) -> Path:
+        """The directory that holds the package: a checkout's own, or where the wheel has put it beside tito."""
+        return self.home if (self.home / self.package).is_dir() else Path(__file__).parent.parent
+
     def source(self, module: Module) -> Path:
         """The module's lesson with solutions."""
         return self.home / module.lesson

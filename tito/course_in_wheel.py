@@ -1,4 +1,4 @@
-"""Build hook: a wheel carries the course (manifest, lessons, the package's files with its data) inside tito/_course.
+"""Build hook: a wheel carries the course (manifest, lessons, hints) inside tito/_course, beside tito and tinytorch.
 
 An editable install does not: it reads the checkout itself, so that nothing can go stale.
 """
@@ -19,8 +19,8 @@ class CourseInWheel(BuildHookInterface):
         if version != "standard":
             return
         root = Path(self.root)
-        names = [root / "course.toml", *(root / "modules").rglob("*"), *(root / "tinytorch").rglob("*")]
+        names = [root / "course.toml", *(root / "modules").rglob("*")]
         for path in names:
-            if path.is_file() and "__pycache__" not in path.parts and path.suffix in (".toml", ".py", ".npz"):
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix in (".toml", ".py"):
                 name = path.relative_to(root).as_posix()
                 build_data["force_include"][str(path)] = f"tito/_course/{name}"

@@ -80,7 +80,7 @@ from tinytorch.core.tensor import Array, Parameter, Tensor
 #
 # A network of 60 layers has about 120 parameters, half of them biases of a few numbers. Adam needs twelve NumPy operations for
 # an update. Twelve calls for each parameter are 1,440 calls, and each takes about half a microsecond before it has touched a
-# number. The calls would cost as much as the arithmetic.
+# number. With layers of a few thousand numbers the calls would cost more than the arithmetic.
 #
 # So we lay the parameters of a group end to end, in thought, and give what is remembered about them one flat array. Three
 # parameters of 6, 2 and 4 numbers:
@@ -531,7 +531,7 @@ if __name__ == "__main__":
 # ```
 #
 # With gradients that agree the velocity approaches 1 / (1 - 0.9) = 10 times the gradient. With ones that alternate it stays
-# below one. **Nesterov** momentum uses gradient + momentum * velocity instead, which looks one step ahead:
+# between -1 and 1. **Nesterov** momentum uses gradient + momentum * velocity instead, which looks one step ahead:
 #
 # ```
 #   gradients  1, 1          velocity  1     1.9        g + 0.9 * velocity   1.9     2.71        w   0.81     0.539
@@ -639,8 +639,8 @@ if __name__ == "__main__":
 # whose gradients are all zero from dividing 0 by 0. The first step is ten times lr, because v starts at 0 and is too small
 # for a long time. Adam repairs that.
 #
-# Write `g * g`, not `g**2` or `g**3`: a power that NumPy has no special case for calls a general function for each number, and
-# takes many times as long as products do.
+# Write products. NumPy turns `g**2` into one, but `g**3` calls a general power function for each number, and takes many times
+# as long as `g * g * g`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "rmsprop", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -1169,15 +1169,14 @@ if __name__ == "__main__":
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "reflection-in-place", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
 # A new array for each parameter means that whoever holds the old one keeps the old numbers. A view of a weight that was taken
-# for a plot, a matrix that two layers share as an array, a thread that reads the weights: all would silently stay behind. It
-# also costs memory. While the new array is filled the old one is still there, so the peak grows by up to 4 bytes for each
+# for a plot, or a thread that reads the weights, would silently stay behind. It also costs memory. While the new array is filled the old one is still there, so the peak grows by up to 4 bytes for each
 # parameter, 28 GB for 7 billion of them if all are replaced at once. Fresh memory must be set up by the system in every step,
 # for something that is thrown away one step later.
 #
 # The mistake that updates in place allow is to go backward through a graph that was recorded before the update. For y = w * x
 # and z = y * w, with w = 2 and x = 3, the gradient of z by w is 2 * w * x = 12. If a step has made w 1 in the meantime, the
-# rule of the product reads the new w for one part and the old y for the other: 1 * 3 + 6 = 9. That belongs to no value of w in
-# particular, and nothing in the number shows it.
+# rule of the product reads the new w for one part and the old y for the other: 1 * 3 + 6 = 9. That belongs to no value of w, and
+# nothing in the number shows it.
 #
 # So each tensor counts its changes in `version`. An op notes the versions of its inputs when it runs, and `backward` compares:
 # when one has changed it raises an error that names the op. `step` raises the count by one for each parameter it changes.

@@ -444,9 +444,9 @@ if __name__ == "__main__":
 #
 # Patches hold each pixel up to kh * kw times. For a batch of 32 images of 32 channels and 32x32 pixels and a padded 3x3
 # kernel, that is 32 * 32 * 9 * 1,024 numbers: 37,748,736 bytes in float32, nine times the input. So we do not make them
-# all at once. `patch_blocks`, which is given, lends one buffer of about 4 MB again and again, for a few images at a time.
-# It yields pairs: which images, and the buffer for their patches. `gathered`, given too, pads the batch and fills each
-# buffer with your gather.
+# all at once. `patch_blocks`, which is given, lends one buffer of about 4 MB again and again, for a few images at a
+# time. It yields pairs: which images, and the buffer for their patches. `gathered`, given too, pads the batch and fills
+# each buffer with your gather.
 
 
 # %%
@@ -497,8 +497,8 @@ def conv2d_op(
     """The convolution of a batch: one matrix product for each block of images.
 
     TODO: fill `outputs`, which is y with its last two axes made one.
-    Approach: for each block and its patches, read the patches as (images, C * kh * kw, height * width); multiply `kernels`
-    by them with np.matmul and its `out=outputs[block]`. Afterwards add the bias, if there is one.
+    Approach: for each block and its patches, read the patches as (images, C * kh * kw, height * width); multiply
+    `kernels` by them with np.matmul and its `out=outputs[block]`. Afterwards add the bias, if there is one.
     Example: the two channels of step 3 give [[[[18.5]]]].
     Hint: bias is a tuple, empty or with one array (O,); bias[0][:, None] stands as a column beside outputs (N, O, ...).
     x (N, C, H, W), weight (O, C, kh, kw), bias (O,) -> (N, O, height, width), and all patches if they are one block.
@@ -605,10 +605,10 @@ if __name__ == "__main__":
 #   [ 0  1  1 ]
 # ```
 #
-# When all patches of a batch are one block, at most about 4 MB, the op has saved them for the first of these. When there
-# are more, they are gathered again: that is a small part of the time, and keeping them would take nine times the input.
-# And the first layer of a network has images as its input, which need no gradient: `needs[0]` is then False, and we skip
-# the most expensive of the three.
+# When all patches of a batch are one block, at most about 4 MB, the op has saved them for the first of these. When
+# there are more, they are gathered again: that is a small part of the time, and keeping them would take nine times the
+# input. And the first layer of a network has images as its input, which need no gradient: `needs[0]` is then False, and
+# we skip the most expensive of the three.
 
 
 # %% nbgrader={"grade": false, "grade_id": "conv2d-rule", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -616,8 +616,8 @@ if __name__ == "__main__":
 def _weight_gradient(g: Array, blocks: Iterable[tuple[slice, Array]], weight: Array) -> Array:
     """The sum over all images of g times the transposed patches.
 
-    TODO: for each block, read the patches as (images, C * kh * kw, L); multiply g[block] by them with their last two axes
-    swapped; sum over the images of the block; add to total.
+    TODO: for each block, read the patches as (images, C * kh * kw, L); multiply g[block] by them with their last two
+    axes swapped; sum over the images of the block; add to total.
     Hint: `.swapaxes(1, 2)`, and `.sum(axis=0)` of the product.
     g (N, O, L), patches (images, C, kh * kw, height, width) -> (O, C * kh * kw).
     """
@@ -722,8 +722,8 @@ class Conv2D(Module):
     ) -> None:
         """Make the parameters.
 
-        TODO: set `self.weight` to a Parameter of normal random numbers of the scale above, and `self.bias` to a Parameter
-        of zeros, or to None without bias.
+        TODO: set `self.weight` to a Parameter of normal random numbers of the scale above, and `self.bias` to a
+        Parameter of zeros, or to None without bias.
         Hint: as in Linear of module 03, with four sizes for randn.
         """
         self.in_channels = _pair("in_channels", in_channels, 1)[0]
@@ -782,8 +782,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # ### What it costs
 #
-# The loops and the patches do the same FLOPs. `Conv2D(3, 8, 3)` on one image of 12x12 takes 2 * 8 * 27 * 100 = 43,200 of
-# them for its products. How many times faster are the patches? write your guess: ___
+# The loops and the patches do the same FLOPs. `Conv2D(3, 8, 3)` on one image of 12x12 takes 2 * 8 * 27 * 100 = 43,200
+# of them for its products. How many times faster are the patches? write your guess: ___
 
 
 # %%
@@ -808,7 +808,8 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # A FLOP in the loops costs about the same at every size: each pays for Python. With patches it becomes cheaper as the
-# image grows, because the calls stay nine copies and one product. On a 12x12 image they are several hundred times faster.
+# image grows, because the calls stay nine copies and one product. On a 12x12 image they are several hundred times
+# faster.
 #
 # ## Step 8: pooling
 #
@@ -875,8 +876,8 @@ def _max_pool2d_rule(
     """The gradient of x: g at the first largest number of each window.
 
     TODO: for each view of x and the same view of total, add g where the view equals y and no earlier view did.
-    Approach: `free` says where the maximum has not been met yet. hit = (view == y) & free; take the hits out of free; add
-    g * hit to the view of total.
+    Approach: `free` says where the maximum has not been met yet. hit = (view == y) & free; take the hits out of free;
+    add g * hit to the view of total.
     Hint: `part += g * hit` with part a view of total. Windows may overlap, so add, do not assign.
     """
     (top, left), (height, width) = padding, x.shape[-2:]
@@ -1076,8 +1077,8 @@ if __name__ == "__main__":
 #   Linear(2304, 10)       (10,)               10       23,050
 # ```
 #
-# Together 42,442 parameters. Each pooling halves the sides; the second convolution has twice the channels. More kinds of
-# things are looked for, in fewer places.
+# Together 42,442 parameters. Each pooling halves the sides; the second convolution has twice the channels. More kinds
+# of things are looked for, in fewer places.
 
 # %%
 #| export
@@ -1134,9 +1135,9 @@ if __name__ == "__main__":
 #   patches         (1 * 5 * 5) * (24 * 24) numbers     =  57,600 bytes
 # ```
 #
-# **Your turn**, on paper: `Conv2D(3, 64, (3, 3))` on one colour image of 32x32, no padding, float32. Count the same five,
-# and, as a sixth, the weights (no biases) of a linear layer between the same input and output: every input number to
-# every output number.
+# **Your turn**, on paper: `Conv2D(3, 64, (3, 3))` on one colour image of 32x32, no padding, float32. Count the same
+# five, and, as a sixth, the weights (no biases) of a linear layer between the same input and output: every input number
+# to every output number.
 
 
 # %% nbgrader={"grade": false, "grade_id": "count-convolution", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -1178,8 +1179,9 @@ if __name__ == "__main__":
     test_unit_count_convolution()
 
 # %% [markdown]
-# The linear layer would need nearly 100,000 times the parameters. Double the sides of the image, and it needs about 16 times as
-# many again, for 4 times the inputs and 4 times the outputs. The convolution keeps its 1,792; its FLOPs grow by about 4.
+# The linear layer would need nearly 100,000 times the parameters. Double the sides of the image, and it needs about 16
+# times as many again, for 4 times the inputs and 4 times the outputs. The convolution keeps its 1,792; its FLOPs grow
+# by about 4.
 #
 # ## Step 11: a profiler for convolutions
 #
@@ -1213,9 +1215,9 @@ class ConvolutionProfiler:
         """Run a layer on x, and count.
 
         TODO: fill in the dictionary below.
-        Approach: y = layer(x) shows the output. `flops` is 2 for each MAC, and every output number takes as many MACs as
-        `kernel` has weights; `bias_flops` is 1 for each output number, or 0 without a bias. `parameters` counts weights
-        and biases. `total_memory_mb` is input, output and parameters, from nbytes. `time_ms` comes from
+        Approach: y = layer(x) shows the output. `flops` is 2 for each MAC, and every output number takes as many MACs
+        as `kernel` has weights; `bias_flops` is 1 for each output number, or 0 without a bias. `parameters` counts
+        weights and biases. `total_memory_mb` is input, output and parameters, from nbytes. `time_ms` comes from
         `_seconds(work, self.repeats)`; `throughput_mflops` is flops and bias_flops, in millions, for each second.
         Example: Conv2D(3, 64, 3) on one 32x32 image has 3,110,400 flops, 57,600 bias_flops, 1,792 parameters.
         """
@@ -1261,14 +1263,14 @@ class ConvolutionProfiler:
         ratios = {key: results[slow][key] / results[fast][key] for key in ("time_ms", "flops", "parameters")}
         analysis = {"fastest": fast, "slowest": slow, **{f"{key}_ratio": ratio for key, ratio in ratios.items()}}
         lines = [
-            f"{slow} takes {ratios['time_ms']:.1f} times as long as {fast} for {ratios['flops']:.1f} times the FLOPs: use "
-            f"{fast} unless a wider view is worth it."
+            f"{slow} takes {ratios['time_ms']:.1f} times as long as {fast} for {ratios['flops']:.1f} times the FLOPs: "
+            f"use {fast} unless a wider view is worth it."
         ]
         for name, (kh, kw) in ((name, found["kernel_size"]) for name, found in results.items()):
             if kh == kw and kh > 3 and kh % 2:
                 lines.append(
-                    f"{kh // 2} layers of 3x3 see as far as one of {name}, with {9 * (kh // 2)} weights for each pair of "
-                    f"channels in place of {kh * kw}."
+                    f"{kh // 2} layers of 3x3 see as far as one of {name}, with {9 * (kh // 2)} weights for each pair "
+                    f"of channels in place of {kh * kw}."
                 )
         return {"analysis": analysis, "recommendations": lines}
 
@@ -1349,8 +1351,8 @@ if __name__ == "__main__":
     analyze_kernels_and_images()
 
 # %% [markdown]
-# The 7x7 kernels have 5.4 times the weights and 4.8 times the FLOPs, since they fit into fewer places; time about follows
-# the FLOPs. The output of `Conv2D(3, 16, 3)` has 16 channels where the input has 3, so it is about 5 times as
+# The 7x7 kernels have 5.4 times the weights and 4.8 times the FLOPs, since they fit into fewer places; time about
+# follows the FLOPs. The output of `Conv2D(3, 16, 3)` has 16 channels where the input has 3, so it is about 5 times as
 # large, while its parameters take 1,792 bytes at every size. In a convolutional network the memory is in the
 # activations, in a network of linear layers it is in the weights.
 #
@@ -1410,19 +1412,19 @@ if __name__ == "__main__":
 # - (2 points) data that breaks the assumption, with the reason
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "reflection-sharing", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
-# The linear layer has 3,072 * 57,600 = 176,947,200 weights, 708 MB in float32, and needs 353,894,400 FLOPs for an image.
-# The convolution has 1,728 weights, 6,912 bytes, and needs 2 * 27 * 57,600 = 3,110,400 FLOPs. So it has 102,400 times
-# fewer weights but only about 114 times fewer FLOPs: each weight is used at 900 positions, while in the linear layer each
-# is used once for an image.
+# The linear layer has 3,072 * 57,600 = 176,947,200 weights, 708 MB in float32, and needs 353,894,400 FLOPs for an
+# image. The convolution has 1,728 weights, 6,912 bytes, and needs 2 * 27 * 57,600 = 3,110,400 FLOPs. So it has 102,400
+# times fewer weights but only about 114 times fewer FLOPs: each weight is used at 900 positions, while in the linear
+# layer each is used once for an image.
 #
 # Two assumptions are built in. First, an output depends on 3x3 neighbouring pixels only, so what belongs together is
-# near together. Second, the same 27 weights are used everywhere, so what is worth finding in one corner is worth finding
-# in every other. A linear layer could learn both, but would need examples of every thing at every place.
+# near together. Second, the same 27 weights are used everywhere, so what is worth finding in one corner is worth
+# finding in every other. A linear layer could learn both, but would need examples of every thing at every place.
 #
 # When the image moves by one pixel, the output moves by one pixel and is otherwise the same, apart from the border. The
-# class should not depend on the place at all. Max pooling helps: a move inside a window changes nothing. With windows of
-# 2x2 a move by one pixel can still change half of the maxima, so the network is only roughly indifferent to moves, and a
-# stride makes that worse.
+# class should not depend on the place at all. Max pooling helps: a move inside a window changes nothing. With windows
+# of 2x2 a move by one pixel can still change half of the maxima, so the network is only roughly indifferent to moves,
+# and a stride makes that worse.
 #
 # The assumption fails when place carries meaning. A table with age in column 0 and income in column 1 has no
 # neighbourhoods: swapping two columns changes nothing about the data but everything for a convolution. Faces that are
@@ -1432,10 +1434,10 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## Reflection 2: what patches cost (10 points)
 #
-# Your convolution copies pixels into patches, some images at a time. For `Conv2D(64, 64, 3, padding=1)` on a batch of 32
-# images of 56x56, work out the bytes of the input and of all patches, and the bytes of the patches of one image. Explain
-# why copying pays all the same, what the blocks change, and what it would cost to keep the patches for the backward pass
-# instead of gathering them again. Write 150 to 300 words.
+# Your convolution copies pixels into patches, some images at a time. For `Conv2D(64, 64, 3, padding=1)` on a batch of
+# 32 images of 56x56, work out the bytes of the input and of all patches, and the bytes of the patches of one image.
+# Explain why copying pays all the same, what the blocks change, and what it would cost to keep the patches for the
+# backward pass instead of gathering them again. Write 150 to 300 words.
 #
 # - (3 points) right bytes for input, all patches, one image
 # - (3 points) why copies pay: one large product, memory read in order, against many small steps
@@ -1444,30 +1446,30 @@ if __name__ == "__main__":
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "reflection-patches", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
 # The input has 32 * 64 * 56 * 56 = 6,422,528 numbers, 25,690,112 bytes. With padding 1 there are as many positions as
-# pixels, and each position takes 9 pixels from every channel, so all patches are nine times that: 231,211,008 bytes. One
-# image takes 64 * 9 * 3,136 * 4 = 7,225,344 bytes.
+# pixels, and each position takes 9 pixels from every channel, so all patches are nine times that: 231,211,008 bytes.
+# One image takes 64 * 9 * 3,136 * 4 = 7,225,344 bytes.
 #
-# Copying pays because of what follows it. The product of a (64, 576) and a (576, 3136) matrix is 231,211,008 FLOPs in one
-# call of a library that keeps blocks of both matrices in the cache and multiplies several numbers at once. Each copied
-# number is used 64 times, once for each output channel, so copying is a small part of the work. Without patches the same
-# arithmetic would be many small steps, each with its own price. With one output channel and one input channel copying
-# would not pay: the copies would be as many as the multiplications.
+# Copying pays because of what follows it. The product of a (64, 576) and a (576, 3136) matrix is 231,211,008 FLOPs in
+# one call of a library that keeps blocks of both matrices in the cache and multiplies several numbers at once. Each
+# copied number is used 64 times, once for each output channel, so copying is a small part of the work. Without patches
+# the same arithmetic would be many small steps, each with its own price. With one output channel and one input channel
+# copying would not pay: the copies would be as many as the multiplications.
 #
 # Blocks bound the extra memory. One buffer is used again and again, so the convolution of a thousand images needs no
 # more of it than that of a few, and the patches just written are, as far as the cache is large enough, still in it when
 # the product reads them. Here one image is already larger than 4 MB, so a block is one image.
 #
 # The backward pass needs the patches again for the weights' gradient. Keeping them would hold 231 MB for this one layer
-# from its forward to its backward pass, in addition to the input of 26 MB, which is held anyway. Gathering again costs a
-# second round of copies, a few hundredths to a tenth of the layer's time. In a network of ten such layers, 2.3 GB are
+# from its forward to its backward pass, in addition to the input of 26 MB, which is held anyway. Gathering again costs
+# a second round of copies, a few hundredths to a tenth of the layer's time. In a network of ten such layers, 2.3 GB are
 # the worse price.
 
 # %% [markdown]
 # ## Reflection 3: seeing further (10 points)
 #
-# A network must see 7x7 pixels around each position. Compare one `Conv2D(64, 64, 7)` with three `Conv2D(64, 64, 3)` in a
-# chain, with ReLU between them, on an input of 64x64 without padding: weights, product FLOPs, activations that must be
-# kept for the backward pass. Say which you would choose for a phone, and how pooling or a stride changes the answer.
+# A network must see 7x7 pixels around each position. Compare one `Conv2D(64, 64, 7)` with three `Conv2D(64, 64, 3)` in
+# a chain, with ReLU between them, on an input of 64x64 without padding: weights, product FLOPs, activations that must
+# be kept for the backward pass. Say which you would choose for a phone, and how pooling or a stride changes the answer.
 # Write 150 to 300 words.
 #
 # - (3 points) right weights and FLOPs for both
@@ -1488,12 +1490,13 @@ if __name__ == "__main__":
 # weights and FLOPs, and more than three times the memory for activations in training.
 #
 # A phone only runs the network. It keeps each activation until the next layer has used it, so the memory argument
-# disappears, and I would choose the three small layers: fewer bytes of weights to read, fewer FLOPs, and two ReLUs more,
-# so that they can compute functions that one layer cannot. Their price is three steps that must wait for each other.
+# disappears, and I would choose the three small layers: fewer bytes of weights to read, fewer FLOPs, and two ReLUs
+# more, so that they can compute functions that one layer cannot. Their price is three steps that must wait for each
+# other.
 #
-# After a pooling of 2x2, a 3x3 kernel covers 6x6 of the original pixels, and a layer has a quarter of the positions. The
-# view then grows by a factor with each pooling, not by two pixels with each layer. What is lost is where exactly things
-# were, which matters little for a class and much for drawing an outline.
+# After a pooling of 2x2, a 3x3 kernel covers 6x6 of the original pixels, and a layer has a quarter of the positions.
+# The view then grows by a factor with each pooling, not by two pixels with each layer. What is lost is where exactly
+# things were, which matters little for a class and much for drawing an outline.
 
 # %% [markdown]
 # ## Summary

@@ -30,17 +30,17 @@ def test_the_skeleton_has_data_and_nothing_that_a_module_exports() -> None:
     assert set(names) <= set(initial_files(course))
 
 
-def test_the_wheel_carries_the_digits_twice() -> None:
-    """Catches data in the installed package that is missing in the course `tito init` copies from."""
-    pytest.importorskip("hatchling")
+def test_the_build_hook_maps_the_course_and_leaves_the_package_alone() -> None:
+    """Catches a wheel without lessons, and one without tinytorch: a file that the hook maps goes nowhere else."""
     from tito.course_in_wheel import CourseInWheel
 
     hook = object.__new__(CourseInWheel)
     hook._BuildHookInterface__root = str(ROOT)
     data: dict[str, dict[str, str]] = {"force_include": {}}
     hook.initialize("standard", data)
-    assert data["force_include"][str(ROOT / DIGITS)] == f"tito/_course/{DIGITS}"
-    assert not [name for name in data["force_include"] if "__pycache__" in name]
+    lesson = "modules/01_tensor/tensor_dev.py"
+    assert data["force_include"][str(ROOT / lesson)] == f"tito/_course/{lesson}"
+    assert not [name for name in data["force_include"] if "__pycache__" in name or "tinytorch/" in name]
 
 
 def test_the_file_is_small_and_holds_no_pickles() -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from contextlib import redirect_stdout
 from io import StringIO
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tinytorch.core import layers
 from tito.analysis.models import count
-
-layers = pytest.importorskip("tinytorch.core.layers")
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

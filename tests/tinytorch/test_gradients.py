@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, basic_indices, integer_array_indices, mutually_broadcastable_shapes
 
 import tinytorch.core
-from tinytorch.core import activations, losses, spatial
+from tinytorch.core import activations, losses, normalization, spatial
 from tinytorch.core.autograd import gradcheck, vjp_rules
-from tinytorch.core.tensor import Tensor, cat, ops, stack, where
+from tinytorch.core.tensor import Tensor, apply, cat, ops, stack, where
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "autograd.json").read_text(encoding="utf-8"))["cases"]
 LOSSES = json.loads((Path(__file__).parents[1] / "golden" / "losses.json").read_text(encoding="utf-8"))["cases"]
@@ -44,6 +44,14 @@ TWO: list[Shapes] = [
 LABELS = np.array([2, 0, 1, 2])
 MASK = np.array([[True, False, True], [False, False, True]])
 INDEX = np.array([[0, 2, 2], [1, -1, 0]])
+
+
+def batch_norm(x: Tensor, *affine: Tensor, fixed: bool = False) -> Tensor:
+    """The op, with the statistics of x, or with some that are none of x's."""
+    mean, var = normalization.batch_statistics(x.numpy())
+    if fixed:
+        mean, var = np.arange(1.0, len(mean) + 1), np.arange(2.0, len(mean) + 2)
+    return apply(normalization.batch_norm_op, x, *affine, mean=mean, var=var, eps=1e-3, fixed=fixed)
 
 
 def rows(x: Tensor) -> Tensor:
@@ -160,6 +168,19 @@ CASES: dict[str, list[tuple[Function, list[Shapes]]]] = {
     "avg_pool2d": [
         (lambda x: spatial.avg_pool2d(x, 2), [[(2, 2, 4, 4)]]),
         (lambda x: spatial.avg_pool2d(x, (3, 2), stride=1, padding=1), [[(1, 2, 4, 5)]]),
+    ],
+    "batch_norm": [
+        (lambda x, w, b: batch_norm(x, w, b), [[(3, 2, 2, 3), (2,), (2,)], [(5, 3), (3,), (3,)]]),
+        (lambda x, w, b: batch_norm(x, w, b, fixed=True), [[(3, 2, 4), (2,), (2,)]]),
+        (lambda x: batch_norm(x), [[(4, 2)]]),
+    ],
+    "layer_norm": [
+        (lambda x, w, b: apply(normalization.layer_norm_op, x, w, b, size=5, eps=1e-3), [[(2, 3, 5), (5,), (5,)]]),
+        (lambda x: apply(normalization.layer_norm_op, x, size=6, eps=1e-3), [[(4, 2, 3)], [(0, 6)]]),
+    ],
+    "rms_norm": [
+        (lambda x, w: apply(normalization.rms_norm_op, x, w, size=5, eps=1e-3), [[(2, 3, 5), (5,)]]),
+        (lambda x: apply(normalization.rms_norm_op, x, size=6, eps=1e-3), [[(4, 2, 3)], [(0, 6)]]),
     ],
     "relu": [(activations.relu, ONE)],
     "leaky_relu": [

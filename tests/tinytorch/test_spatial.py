@@ -259,6 +259,15 @@ def test_gradients_nobody_needs_are_not_computed(monkeypatch: pytest.MonkeyPatch
     assert x.grad is not None
 
 
+def test_patches_of_a_small_batch_are_not_gathered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # catches a backward pass that copies what the forward pass has saved
+    layer = Conv2D(1, 2, 3)
+    y = layer(Tensor(np.ones((2, 1, 6, 6))))
+    monkeypatch.setattr(spatial, "gather", None)
+    y.sum().backward()
+    assert layer.weight.grad.tolist() == [[[[32.0] * 3] * 3]] * 2
+
+
 def test_two_backward_passes_give_twice_the_gradient() -> None:
     # catches a rule that changes its inputs, or the gradient it was given
     x = Tensor(np.random.default_rng(0).normal(size=(2, 1, 5, 5)), requires_grad=True)

@@ -70,7 +70,6 @@ def test_an_interpreter_without_a_script_goes_by_its_directory(site: Path, works
 
 def test_a_kernel_imports_the_learners_own(site: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch):
     """IPython replaces __main__; a __file__ left in it would point into site-packages."""
-    pytest.importorskip("IPython")
     monkeypatch.setenv("IPYTHONDIR", str(site / "ipython"))
     arguments = ["-W", "ignore", "-m", "IPython", "--no-banner", "--colors=NoColor", "--simple-prompt", "-c", SHOW]
     assert _run(arguments, site, cwd=workspace / "modules" / "03_layers")[-2:] == _files(workspace)

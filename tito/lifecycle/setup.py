@@ -51,7 +51,7 @@ def initial_files(course: Course) -> dict[str, bytes]:
         if path.is_file() and "__pycache__" not in path.parts:
             name = path.relative_to(_SETTINGS).as_posix().replace("dot_", ".")
             files[name] = path.read_bytes()
-    files |= {name: (course.home / name).read_bytes() for name in package_skeleton(course)}
+    files |= {name: (course.package_root / name).read_bytes() for name in package_skeleton(course)}
     for module in course.released:
         files[module.lesson] = stub(course, module).to_text().encode()
     return files
@@ -60,8 +60,8 @@ def initial_files(course: Course) -> dict[str, bytes]:
 def package_skeleton(course: Course) -> list[str]:
     """The package's files that a learner starts from: code that no module exports, and data sets (*.npz)."""
     exported = {module.package_file for module in course.modules}
-    package = course.home / course.package
-    found = (path.relative_to(course.home) for kind in ("*.py", "*.npz") for path in package.rglob(kind))
+    package = course.package_root / course.package
+    found = (path.relative_to(course.package_root) for kind in ("*.py", "*.npz") for path in package.rglob(kind))
     return sorted(
         path.as_posix() for path in found if path.as_posix() not in exported and "__pycache__" not in path.parts
     )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tito.course import Module
-from tito.lifecycle.exporting import ExportState, check_exports
+from tito.lifecycle.exporting import ExportState, candidate, check_exports, check_in_package, package_copy
 from tito.lifecycle.setup import package_skeleton, stub
 from tito.lint.static import Lesson, Problem
 from tito.report import Outcome, TestReport, Verdict
@@ -26,6 +26,8 @@ def check(workspace: Workspace, lesson: Lesson) -> Iterator[Problem]:
     """Every rule that needs the lesson to run."""
     module = lesson.module
     yield from _failures("T20", run_module(workspace, module), "does not pass on the solution")
+    with package_copy(workspace, module, candidate(workspace, module)) as place:
+        yield from _failures("T27", check_in_package(place, workspace, module), "does not pass on the package")
     with copy(workspace, module, needs_of(workspace, module), stub(workspace.course, module).to_text()) as place:
         report = run_module(place, module)
         if report.verdict in (Verdict.LOAD, Verdict.SYNTAX, Verdict.EXITED, Verdict.EMPTY):

@@ -32,6 +32,7 @@ RULES: Mapping[str, str] = {
     "T24": "importing the lesson prints nothing",
     "T25": "the export is current",
     "T26": "with an empty package no test passes",
+    "T27": "its integration test passes on the package alone, so that the module can be completed",
 }
 
 
