@@ -9,8 +9,10 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import signal
 import sys
 import sysconfig
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -189,9 +191,19 @@ def import_path(root: str, path: list[str]) -> list[str]:
     return [*filter(standard, path), root, *(place for place in path if not standard(place))]
 
 
+def end_with_parent(parent: int) -> None:
+    """End this process and those it started once tito is gone, killed or with its terminal closed."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    if hasattr(os, "killpg"):
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(1)
+
+
 def main(spec_file: str) -> None:
     """Run the specification's tests and end this process, with whatever threads the tests left behind."""
     spec = json.loads(Path(spec_file).read_text(encoding="utf-8"))
+    threading.Thread(target=end_with_parent, args=(spec["parent"],), daemon=True).start()
     sys.path[:] = import_path(spec["root"], sys.path)
     sys.pycache_prefix = spec["cache"]  # a compiled file could be older than an edit of the same second
     reporter = Reporter(spec)

@@ -196,6 +196,7 @@ class _Child:
         with tempfile.TemporaryDirectory(prefix="tito-", ignore_cleanup_errors=True) as folder:
             place = Path(folder)
             spec = {
+                "parent": os.getpid(),
                 "root": str(self.root),
                 "file": str(self.file),
                 "tests": {name: [limit, self.lines.get(name, 0)] for name, limit in self.tests.items()},

@@ -98,8 +98,8 @@ def test_help_is_an_answer(learner: Learner, words: list[str]) -> None:
     assert "tito " in done.out.partition("Options:")[0].partition("\n")[2]
 
 
-def interrupted(learner: Learner, *words: str) -> tuple[Done, list[str]]:
-    """Ctrl-C when a test is known to run; and what processes of this learner are left."""
+def interrupted(learner: Learner, how: signal.Signals, *words: str) -> tuple[Done, list[str]]:
+    """A signal to tito when a test is known to run; and what processes of this learner are left a while later."""
     note = learner.root / "running"
     learner.edit("1", "return 2 * x", f"import time; open({str(note)!r}, 'w').close(); time.sleep(1e6)")
     with subprocess.Popen(
@@ -114,21 +114,42 @@ def interrupted(learner: Learner, *words: str) -> tuple[Done, list[str]]:
         while not note.exists() and process.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
         assert note.exists()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(how)
         out, err = process.communicate(timeout=60)
-    left = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return Done(process.returncode, out, err), [
-        line for line in left.splitlines() if "pytest_child" in line and str(learner.root) in line
-    ]
+    until = time.monotonic() + (0 if how is signal.SIGINT else 20)
+    while (left := running(learner)) and time.monotonic() < until:
+        time.sleep(0.1)
+    return Done(process.returncode, out, err), left
+
+
+def running(learner: Learner) -> list[str]:
+    """The command lines of the children that run tests, with this learner's temporary specification in them."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [line for line in listed if "pytest_child" in line and str(learner.root.parent) in line]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals and ps")
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "SIGHUP"])
+def test_a_killed_tito_leaves_no_test_running(learner: Learner, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches an endless loop that goes on when the terminal in which it was started is closed."""
+    (learner.root.parent / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(learner.root.parent / "tmp"))  # which is part of the child's command line
+    learner.solve("1")
+    done, left = interrupted(learner, signal.Signals[how], "module", "test", "1")
+    assert (done.code, left) == (-signal.Signals[how], [])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGINT and ps")
 @pytest.mark.parametrize("words", [["module", "test", "1"], ["test", "--all", "-j", "2"], ["module", "complete", "1"]])
 @pytest.mark.parametrize("as_json", [False, True])
-def test_an_interruption_ends_everything_and_says_so(learner: Learner, words: list[str], as_json: bool) -> None:
+def test_an_interruption_ends_everything_and_says_so(
+    learner: Learner, words: list[str], as_json: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Catches a test that goes on computing after Ctrl-C, a traceback, and JSON that breaks off."""
+    (learner.root.parent / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(learner.root.parent / "tmp"))  # which is part of the child's command line
     learner.solve("1")
-    done, left = interrupted(learner, *words, *(["--json"] if as_json else []))
+    done, left = interrupted(learner, signal.SIGINT, *words, *(["--json"] if as_json else []))
     assert (done.code, left) == (130, [])
     assert "Traceback" not in done.err
     if as_json:
