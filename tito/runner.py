@@ -29,7 +29,7 @@ from tito.workspace import Workspace, read_lesson
 LOAD_LIMIT = 60.0  # seconds for importing the lesson
 GRACE = 3.0  # seconds beyond a limit after which this process ends the child itself
 CHILD = Path(__file__).with_name("pytest_child.py")
-INI = "[pytest]\npython_files = *.py\npython_functions = test_*\npython_classes =\nverbosity_assertions = 2\n"
+INI = "[pytest]\npython_files = {file}\npython_functions = test_*\npython_classes =\nverbosity_assertions = 2\n"
 
 _stopping = threading.Event()
 
@@ -205,7 +205,7 @@ class _Child:
                 "cache": str(place / "cache"),
                 "ini": str(place / "pytest.ini"),
             }
-            (place / "pytest.ini").write_text(INI, encoding="utf-8")
+            (place / "pytest.ini").write_text(INI.format(file=self.file.name), encoding="utf-8")
             (place / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
             with (place / "output").open("w+", encoding="utf-8", errors="replace") as output:
                 code, late = self._follow(place, output, listener)
