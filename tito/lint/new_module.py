@@ -32,9 +32,8 @@ def new_module(workspace: Workspace, folder: str) -> list[str]:
             raise UsageError(
                 f"{folder} would not be the last module.", f"add it to {MANIFEST} by hand, in teaching order"
             )
-        last = course.modules[-1].folder if course.modules else None
         title, exports = folder[3:].replace("_", " ").capitalize(), f"{course.package}.core.{folder[3:]}"
-        known = Module(folder, title, exports, (last,) if last else (), 10, 30, 60, False)
+        known = Module(folder, title, exports, (), 10, 30, 60, False)
         files[MANIFEST] = (workspace.root / MANIFEST).read_bytes() + _entry(known).encode()
     if (workspace.root / known.lesson).exists():
         raise UsageError(f"{known.lesson} exists already.", f"tito dev check {folder}")
