@@ -124,8 +124,8 @@ def interrupted(learner: Learner, how: signal.Signals, *words: str) -> tuple[Don
 
 def running(learner: Learner) -> list[str]:
     """The command lines of the children that run tests, with this learner's temporary specification in them."""
-    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return [line for line in listed if "pytest_child" in line and str(learner.root.parent) in line]
+    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True)
+    return [line for line in listed.stdout.splitlines() if "pytest_child" in line and str(learner.root.parent) in line]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs signals and ps")
