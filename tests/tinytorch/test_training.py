@@ -455,7 +455,7 @@ class _Unsized:
 def test_without_an_output_training_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     # catches sys.stdout being None, as it is in a program without a console
     monkeypatch.setattr(sys, "stdout", None)
-    classifier().fit(BATCHES, epochs=1)
+    assert len(classifier().fit(BATCHES, epochs=1).loss) == 1
 
 
 def test_curves_are_drawn_with_characters(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
