@@ -36,6 +36,7 @@ import pickle
 import queue
 import struct
 import tarfile
+import sys
 import threading
 import urllib.request
 import zlib
@@ -608,7 +609,8 @@ def prefetched(batches: Iterator[Any], depth: int) -> Iterator[Any]:
     finally:
         stop.set()
         room.release()
-        if thread is not threading.current_thread():  # the garbage collector may close a generator in any thread
+        # The garbage collector may close a generator in any thread, also when Python ends and no thread runs any more.
+        if thread is not threading.current_thread() and not sys.is_finalizing():
             thread.join()
 
 
