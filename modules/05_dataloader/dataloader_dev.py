@@ -35,8 +35,8 @@ import os
 import pickle
 import queue
 import struct
-import tarfile
 import sys
+import tarfile
 import threading
 import urllib.request
 import zlib
