@@ -68,12 +68,13 @@ def main() -> int:
             "tito status": ([*tito, "status"], place / "w", {}),
             "tito analyze params 784 256 10": ([*tito, "analyze", "params", "784", "256", "10"], place, {}),
             "pytest layers_dev.py": (pytest, ROOT, {}),
+            "pytest layers_dev.py, no plugins": (pytest, ROOT, {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}),
             "tito module test 03_layers": ([*tito, "module", "test", "03_layers"], ROOT, {}),
         }
         found = interleaved(commands, rounds)
     print("| command | CPU ms | beside | ratio |\n|---|---:|---|---:|")
     for name, seconds in found.items():
-        base = "pytest layers_dev.py" if name.startswith("tito module test") else "python -c pass"
+        base = "pytest layers_dev.py, no plugins" if name.startswith("tito module test") else "python -c pass"
         print(f"| `{name}` | {seconds * 1000:.0f} | `{base}` | {seconds / found[base]:.1f} |")
     return 0
 
