@@ -5,11 +5,14 @@ from __future__ import annotations
 from contextlib import redirect_stdout
 from io import StringIO
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tinytorch.core import layers
-from tito.analysis.models import count
+from tinytorch.core import layers, spatial
+from tinytorch.core.tensor import ones
+from tito.analysis.cost import Options
+from tito.analysis.models import Given, count
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,8 +31,8 @@ def test_layer_architecture_profiler_agrees(sizes: list[int]) -> None:
         assert (layer["total_parameters"], layer["weight_parameters"]) == (row.params.value, row.weights.value)
 
 
-# LeNet-5 is missing: the lesson has the paper's sparse third layer, the preset a dense one
 FAMOUS = {
+    "LeNet-5": "@lenet5",
     "AlexNet": "@alexnet-2012",
     "VGG-16": "@vgg16",
     "ResNet-50": "@resnet50",
@@ -46,3 +49,15 @@ def test_famous_architectures_of_the_lesson_have_the_counted_parameters() -> Non
     assert set(FAMOUS) <= set(found)
     for name, preset in FAMOUS.items():
         assert found[name]["parameters"] == count(preset).params, name
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_convolution_profiler_agrees(size: int) -> None:
+    """Catches a lesson that counts bias additions, a batch or the output's size differently."""
+    layer = spatial.Conv2D(3, 8, (3, 3))
+    with redirect_stdout(StringIO()):
+        profiler = spatial.ConvolutionProfiler()
+        found = profiler.profile_convolution_operation(layer, ones(2, 3, 12, 9), kernel_sizes=[(size, size)])
+    one = found["detailed_results"][f"{size}x{size}"]
+    cost = count(f"conv:8k{size}", Options(batch=2), Given(input=(3, 12, 9)))
+    assert (one["parameters"], one["flops"]) == (cost.params, cost.flops)
