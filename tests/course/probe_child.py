@@ -1,8 +1,11 @@
 """Runs lessons and their probes in a process of its own, without a sandbox; the tests start it with a specification.
 
-Standard input: {"package": folder, "out": folder, "jobs": [{"key", "name", "cells", "probes_source", "probes", "seed"}]}.
-Each job runs in a fork, and leaves out/key.npz and out/key.json (a list of [probe, names of its arrays, error, seconds]).
+Standard input holds {"package": folder, "out": folder, "jobs": [...]}, each job with key, name, cells, probes_source,
+probes and seed. It runs in a fork, and leaves out/key.npz and out/key.json, a list of [probe, names of its arrays,
+error, seconds].
 """
+
+import __future__
 
 import json
 import os
@@ -40,9 +43,12 @@ def leaves(value, name=""):
 def run(job, out):
     """Run the cells of one job and then its probes, and write what they returned."""
     lesson = sys.modules[job["name"]] = types.ModuleType(job["name"])
+    future = 0  # a notebook's cells keep what an earlier one imported from __future__
     for number, source in enumerate(job["cells"]):
         try:
-            exec(compile(source, f"<{job['name']} cell {number}>", "exec"), lesson.__dict__)
+            code = compile(source, f"<{job['name']} cell {number}>", "exec", flags=future, dont_inherit=True)
+            future |= code.co_flags & __future__.annotations.compiler_flag
+            exec(code, lesson.__dict__)
         except Exception as error:
             print(f"{job['key']}: cell {number}: {type(error).__name__}: {error}", file=sys.stderr)
     probes = {}
