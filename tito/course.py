@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class Course:
     title: str
     package: str
     modules: tuple[Module, ...]
+    grading: Mapping[str, Any] = field(default_factory=dict, hash=False)  # as written; the grader reads it
 
     @property
     def released(self) -> tuple[Module, ...]:
@@ -140,13 +142,15 @@ def _course(home: Path, data: dict[str, Any], path: Path) -> Course:
         raise EnvironmentFault(f"{path} has schema {data.get('schema')!r}.", f"this tito reads {SCHEMA}")
     try:
         modules = tuple(_module(entry) for entry in data["module"])
-        course = Course(home, str(data["title"]), str(data["package"]), modules)
+        course = Course(home, str(data["title"]), str(data["package"]), modules, data.get("grading", {}))
     except KeyError as error:
         raise EnvironmentFault(f"{path} lacks {error}.", "compare it with docs/architecture.md") from None
     except (TypeError, ValueError) as error:
         raise EnvironmentFault(
             f"{path} is not a valid manifest: {error!r}.", "compare it with docs/architecture.md"
         ) from None
+    if not isinstance(course.grading, dict):
+        raise EnvironmentFault(f"{path}: grading is {course.grading!r}.", "write it as a table: [grading]")
     _check_order(course, path)
     return course
 
