@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from support import ROOT
+from tito.grading.isolation import Isolation
 
 from tito.course import load_course
 from tito.errors import EnvironmentFault, Exit, NothingRan, UsageError
 from tito.grading.assignment import Assignment, load_assignment
 from tito.grading.batch import Run, chosen
 from tito.grading.engine import Setup, Task
-from tito.grading.isolation import Isolation
 from tito.grading.journal import Journal, verdict_key
 from tito.grading.place import Place
 from tito.grading.pool import TRIES, Brake, Workers, run
@@ -112,42 +112,38 @@ class Killed(BaseException):
     """Stands for kill -9: nothing after it in the run happens."""
 
 
-def kills(school: Class) -> Iterator[tuple[str, int]]:
-    yield from (("keep", n) for n in range(3))
-    yield from (("write", n) for n in range(3))
-    yield from (("append", n) for n in range(3))
+def mortal(function: Callable[..., None], calls: int) -> Callable[..., None]:
+    """The function, which the process does not survive calling once more than `calls` times."""
+    left = iter(range(calls))
+
+    def call(*arguments: object) -> None:
+        if next(left, None) is None:
+            raise Killed
+        function(*arguments)
+
+    return call
 
 
-def test_a_run_that_was_killed_goes_on_to_the_same_books(school: Class, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["keep", "append", "write"])
+@pytest.mark.parametrize("calls", range(3))
+def test_a_run_that_was_killed_goes_on_to_the_same_books(
+    school: Class, monkeypatch: pytest.MonkeyPatch, step: str, calls: int
+) -> None:
     """Catches a moment at which a kill loses a verdict, or makes one that stands be given again."""
     school.hand_in(*NAMES)
-    for place, after in kills(school):
-        school.place.journal.unlink(missing_ok=True)
-        school.books.clear()
-        school.notebooks.clear()
-        school.graded.clear()
-        made = school.run()
-        count = iter(range(after + 1))
-        append = Journal.append
-        for name in (place,):
-            if name == "append":
-                monkeypatch.setattr(Journal, "append", lambda self, v: append(self, v) if next(count, None) is not None else _kill())
-            else:
-                real = getattr(made, name)
-                setattr(made, name, lambda records, real=real: real(records) if next(count, None) is not None else _kill())
+    made = school.run()
+    with monkeypatch.context() as patched:
+        target = Journal if step == "append" else made
+        patched.setattr(target, step, mortal(getattr(target, step), calls))
         with pytest.raises(Killed):
             made.go()
-        monkeypatch.setattr(Journal, "append", append)
-        kept = set(Journal(school.place.journal).latest(school.assignment.module))
-        assert kept <= school.notebooks, "what the journal has is in the notebooks"
-        school.graded.clear()
-        done = school.run().go()
-        assert done.exit_code is Exit.OK and sorted(school.books) == NAMES and sorted(school.notebooks) == NAMES
-        assert set(school.graded) == set(NAMES) - kept, f"killed in {place} {after}"
-
-
-def _kill() -> None:
-    raise Killed
+    kept = set(Journal(school.place.journal).latest(school.assignment.module))
+    assert kept <= school.notebooks, "what the journal has is in the notebooks"
+    assert len(kept) < len(NAMES) or step == "write"
+    school.graded.clear()
+    assert school.run().go().exit_code is Exit.OK
+    assert sorted(school.books) == NAMES and sorted(school.notebooks) == NAMES
+    assert set(school.graded) == set(NAMES) - kept
 
 
 def test_a_line_that_a_kill_cut_off_is_no_verdict(school: Class) -> None:
@@ -190,8 +186,6 @@ def test_verdicts_of_earlier_tests_stay_until_a_regrade(school: Class) -> None:
     """Catches grades that move because a test was edited, without anybody asking for it."""
     school.hand_in(*NAMES[:3])
     school.run().go()
-    from dataclasses import replace
-
     school.assignment = replace(school.assignment, probes_source=school.assignment.probes_source + "\n# new\n")
     school.graded.clear()
     books = dict(school.books)

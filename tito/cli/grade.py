@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,6 +38,30 @@ def release(session: Session, module: ModuleArg) -> None:
 
     workspace = session.workspace
     session.show(release_assignment(workspace, place_of(workspace), session.module(module)), grade_views.released)
+
+
+@command(app)
+def collect(
+    session: Session,
+    module: ModuleArg,
+    source: Annotated[Path, typer.Option("--from", metavar="DIR|ZIP", help="A folder or an archive.")],
+    timestamps: Annotated[
+        Path | None, typer.Option("--timestamps", metavar="CSV", help="When each student handed in.")
+    ] = None,
+) -> None:
+    """Take submissions from a folder, or from what Canvas or Moodle lets you download; bad archives are put aside.
+
+    \b
+    tito grade collect 03_layers --from submissions.zip
+    tito grade collect 03_layers --from ~/class/03
+    """
+    from tito.grading import collect as collecting
+    from tito.grading.place import place_of
+    from tito.render import grade_views
+
+    place, target = place_of(session.workspace), session.module(module)
+    facts = collecting.collect(place, target, source.expanduser(), timestamps=timestamps)
+    session.show(facts, grade_views.collected)
 
 
 @command(app)

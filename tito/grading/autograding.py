@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tito.course import Module
 from tito.errors import EnvironmentFault
 from tito.grading import autograded, cluster, gradebook, isolation, pool
-from tito.grading.assignment import load_assignment
+from tito.grading.assignment import Assignment, load_assignment
 from tito.grading.batch import Run, chosen
 from tito.grading.engine import Setup
 from tito.grading.place import Place
+from tito.grading.policy import Lateness, course_id, lateness, policy_of, read_timestamp
+from tito.grading.records import GradeRecord
 from tito.grading.sandbox import Limits
 from tito.lifecycle.batch import jobs_from
 from tito.workspace import exclusively
@@ -48,7 +50,7 @@ def prepared(place: Place, module: Module, wish: Wish, again: bool = False) -> I
                 if wish.cluster
                 else contextlib.nullcontext(pool.local(setup, jobs))
             ) as workers,
-            gradebook.open_gradebook(wish.db or place.database, place.course) as book,
+            gradebook.open_gradebook(wish.db or place.database, course_id(place.course)) as book,
         ):
             yield Run(
                 place,
@@ -56,10 +58,21 @@ def prepared(place: Place, module: Module, wish: Wish, again: bool = False) -> I
                 workers,
                 students,
                 lambda records: autograded.write(place, assignment, records),
-                lambda records: gradebook.write(book, place, assignment, records),
+                lambda records: gradebook.write(book, assignment, records, late_of(place, assignment, records)),
                 jobs,
                 again,
             )
+
+
+def late_of(place: Place, assignment: Assignment, records: Sequence[GradeRecord]) -> dict[str, Lateness]:
+    """How late some submissions are; it takes all submissions of a student to tell how many free days are left."""
+    policy = policy_of(place.course)
+    found = {}
+    for record in records:
+        stamps = (place.root / "submitted" / record.student).glob("*/timestamp.txt")
+        times = {path.parent.name: read_timestamp(path.read_text(encoding="utf-8"), str(path)) for path in stamps}
+        found[record.student] = lateness(policy, times).get(assignment.module, Lateness())
+    return found
 
 
 def _limits(wish: Wish) -> Limits:

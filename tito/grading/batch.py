@@ -12,6 +12,7 @@ from tito.facts import Facts
 from tito.grading.assignment import Assignment
 from tito.grading.engine import Setup, Task
 from tito.grading.journal import Journal, verdict_key
+from tito.grading.keeping import submission_file
 from tito.grading.place import Place
 from tito.grading.pool import Brake, Workers, run
 from tito.grading.records import GradeRecord, Status
@@ -173,7 +174,7 @@ class Run:
             yield task_of(self.place, self.assignment, student)
 
     def _write_down(self, records: Sequence[GradeRecord]) -> None:
-        """Keep a batch: what the journal has is in the graded notebooks, and gets into the gradebook now or next time."""
+        """Keep a batch: what the journal has is in the notebooks, and gets into the gradebook now or next time."""
         if not records:
             return
         self.rows += [Graded.of(record, known=False) for record in records]
@@ -187,11 +188,10 @@ class Run:
 def task_of(place: Place, assignment: Assignment, student: str) -> Task:
     """A student's submission as it lies in the grading folder; EnvironmentFault when it has gone."""
     module = place.course.named(assignment.module)
+    path = submission_file(place, student, module)
+    if path is not None:
+        return Task(student, path.name, path.read_bytes())
     folder = place.submitted(student, module)
-    for suffix in (".ipynb", ".py"):
-        path = folder / f"{assignment.name}{suffix}"
-        if path.is_file() and not path.is_symlink():
-            return Task(student, path.name, path.read_bytes())
     raise EnvironmentFault(
         f"{folder} has no {assignment.name}.ipynb and no {assignment.name}.py.",
         f"tito grade collect {assignment.module} --from DIR",

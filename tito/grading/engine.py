@@ -10,11 +10,14 @@ import traceback
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
-from tito.grading import judge, reading, repair
+from tito.grading import judge
 from tito.grading.assignment import Assignment
 from tito.grading.isolation import Isolation
-from tito.grading.records import GradeRecord, Status
+from tito.grading.reading import Unreadable, read_submission
+from tito.grading.records import CellScore, GradeRecord, Status
+from tito.grading.repair import repair
 from tito.grading.sandbox import Job, JobCell, Limits, Sandbox
+from tito.report import Outcome
 
 
 @dataclass(frozen=True)
@@ -75,32 +78,28 @@ class Engine:
         )
         try:
             return self._graded(task, blank)
-        except reading.Unreadable as problem:
-            return replace(
-                blank, status=Status.UNREADABLE, reason=str(problem), cells=judge.nothing(assignment, str(problem))
-            )
+        except Unreadable as problem:
+            cells = _no_points(assignment, problem.reason)
+            return replace(blank, status=Status.UNREADABLE, reason=problem.reason, cells=cells)
         except Exception as error:  # whatever it is, it is not the student's fault
             where = traceback.format_exception(error)[-2].strip().split("\n")[0]
             return replace(blank, reason=f"{type(error).__name__}: {error} ({where})")
 
     def _graded(self, task: Task, blank: GradeRecord) -> GradeRecord:
         assignment = self.setup.assignment
-        raw = reading.read(task.name, task.data)
-        mended = repair.align(raw, assignment)
+        mended = repair(assignment, read_submission(task.data, task.name))
         probes = tuple(name for cell in assignment.graded for name in cell.probes)
         message = f"{task.hash} {assignment.hash}".encode()
         seed = int.from_bytes(hmac.digest(self.setup.secret, message, "sha256")[:8])
         job = Job(assignment.name, mended.cells, assignment.probes_source, probes, seed)
         expected = self.reference.run(replace(job, cells=()))
-        if broken := [probe.name for probe in expected.probes if probe.arrays is None]:
-            return replace(blank, reason=f"the reference fails in the probes {', '.join(broken)}")
         run = self.sandbox.run(job)
         return replace(
             blank,
             status=Status.GRADED,
             cells=judge.score(assignment, run, expected),
             answers=mended.answers,
-            repairs=(*raw.notes, *mended.repairs),
+            repairs=mended.repairs,
             sources=mended.sources,
             output=run.output,
             seconds=run.seconds,
@@ -118,6 +117,14 @@ def reference_job(assignment: Assignment) -> Job:
         if cell.kind == "code" and cell.grade_id not in tests
     ]
     return Job(assignment.name, tuple(cells))
+
+
+def _no_points(assignment: Assignment, reason: str) -> tuple[CellScore, ...]:
+    """The cells of a submission that could not be read."""
+    return tuple(
+        CellScore(cell.grade_id, cell.test, 0.0, float(cell.points), Outcome.NOT_RUN, reason)
+        for cell in assignment.graded
+    )
 
 
 def _imports(assignment: Assignment) -> list[str]:

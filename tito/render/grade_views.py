@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from tito.errors import Exit
 from tito.grading.batch import Autograded, Graded
+from tito.grading.collect import Collected
+from tito.grading.keeping import Action
 from tito.grading.records import GradeRecord, Status
 from tito.grading.releasing import Released
 from tito.render.blocks import Block, Field, Mark, Next, Table, Text
@@ -24,6 +26,29 @@ def released(facts: Released) -> Iterator[Block]:
         "ok",
     )
     yield Next(f"tito grade collect {facts.module} --from DIR")
+
+
+def collected(facts: Collected) -> Iterator[Block]:
+    """Who handed in what, and what was not taken and why."""
+    rows: list[list[Field]] = [
+        [taken.student, Mark(taken.action, "ok"), taken.at, taken.origin] for taken in facts.submissions[:SHOWN]
+    ]
+    if rows:
+        yield Table(("student", "submission", "handed in", "from"), rows, facts.module)
+    if len(facts.submissions) > SHOWN:
+        yield Text(f"and {len(facts.submissions) - SHOWN} more")
+    for taken in facts.submissions:
+        for note in taken.notes:
+            yield Text(f"{taken.student}: {note}", "note")
+    for bad in facts.quarantined:
+        yield Text(f"{bad.origin}: not taken: {bad.reason}", "bad")
+    if facts.missing:
+        yield Text(f"nothing from {len(facts.missing)}: {', '.join(facts.missing[:SHOWN])}", "warn")
+    counts = [f"{facts.count(action)} {action}" for action in Action if facts.count(action)]
+    listed = ", ".join(counts) or "nothing taken"
+    aside = f", {len(facts.quarantined)} in quarantine/{facts.module}" if facts.quarantined else ""
+    yield Text(f"{facts.module}: {listed}{aside}", "warn" if facts.quarantined else "ok")
+    yield Next(f"tito grade autograde {facts.module}")
 
 
 def verdict(record: GradeRecord) -> str:
