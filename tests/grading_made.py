@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from support import ROOT
@@ -11,8 +12,9 @@ from support import ROOT
 from tito.course import load_course
 from tito.grading.assignment import Assignment, load_assignment
 from tito.grading.gradebook_schema import nbgrader_api
+from tito.grading.place import Place
 from tito.grading.records import Answer, CellScore, GradeRecord, ProbeScore, Status
-from tito.notebook import Role
+from tito.notebook import Role, to_ipynb
 from tito.report import Outcome
 
 
@@ -82,3 +84,16 @@ def dump(gradebook: Any) -> dict[str, list[tuple[Any, ...]]]:
             table.name: sorted((tuple(row) for row in connection.execute(table.select())), key=repr)
             for table in nbgrader_api().Base.metadata.sorted_tables
         }
+
+
+def course_folder(root: Path) -> Place:
+    """The grading folder of a course repository with three submissions of 03_layers."""
+    place = Place(root / "grading", load_course(ROOT))
+    module = place.course.resolve("03_layers")
+    for student in ("ada", "bob", "cem"):
+        folder = place.submitted(student, module)
+        folder.mkdir(parents=True)
+        (folder / "layers_dev.py").write_text("# a lesson\n", encoding="utf-8")
+    place.source(module).mkdir(parents=True)
+    (place.source(module) / "layers_dev.ipynb").write_text(to_ipynb(layers().notebook), encoding="utf-8")
+    return place

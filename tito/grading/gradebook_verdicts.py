@@ -8,6 +8,7 @@ from datetime import UTC
 from typing import Any
 
 from tito.grading.gradebook_cells import Cells
+from tito.grading.grades import storable
 from tito.grading.policy import Lateness
 from tito.grading.records import GradeRecord, Status
 
@@ -145,7 +146,7 @@ def _comments(
     for student, record in records.items():
         words = dict(_auto_comments(cells, record))
         for grade_id, key in cells.comments.items():
-            said = words.get(grade_id)
+            said = storable(words[grade_id]) if grade_id in words else None
             row = have.get((notebooks[student], key))
             if row is None:
                 changes.new.append({"notebook_id": notebooks[student], "cell_id": key, "auto_comment": said})

@@ -7,6 +7,11 @@ from datetime import datetime
 from functools import cached_property
 
 
+def storable(text: str) -> str:
+    """Text that every database and every page can hold: without null characters and halves of surrogate pairs."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
 @dataclass(frozen=True)
 class CellGrade:
     """The scores and comments of one graded cell."""

@@ -154,9 +154,7 @@ def _span(late: timedelta) -> str:
     """A length of time in its two largest units."""
     minutes = max(1, math.floor(late / timedelta(minutes=1)))
     parts = [(minutes // 1440, "day"), (minutes // 60 % 24, "hour"), (minutes % 60, "minute")]
-    named = [(count, name) for count, name in parts if count]
-    first = parts.index(named[0])
-    return " ".join(_count(count, name) for count, name in parts[first : first + 2] if count)
+    return " ".join([_count(count, name) for count, name in parts if count][:2])
 
 
 def _count(count: int, name: str) -> str:
