@@ -15,10 +15,10 @@ from tito.grading import autograded, cluster, gradebook, isolation, pool
 from tito.grading.assignment import Assignment, load_assignment
 from tito.grading.batch import Run, chosen
 from tito.grading.engine import Setup
+from tito.grading.jobs import Limits
 from tito.grading.place import Place
 from tito.grading.policy import Lateness, course_id, lateness, policy_of, read_timestamp
 from tito.grading.records import GradeRecord
-from tito.grading.sandbox import Limits
 from tito.lifecycle.batch import jobs_from
 from tito.workspace import exclusively
 
@@ -52,12 +52,19 @@ def prepared(place: Place, module: Module, wish: Wish, again: bool = False) -> I
             ) as workers,
             gradebook.open_gradebook(wish.db or place.database, course_id(place.course)) as book,
         ):
+            autograded.write_config(place, course_id(place.course), wish.db)
+            pages = autograded.Pages(assignment)
+
+            def keep(records: Sequence[GradeRecord]) -> None:
+                for record in records:
+                    autograded.write_page(place, module, pages, record)
+
             yield Run(
                 place,
                 setup,
                 workers,
                 students,
-                lambda records: autograded.write(place, assignment, records),
+                keep,
                 lambda records: gradebook.write(book, assignment, records, late_of(place, assignment, records)),
                 jobs,
                 again,

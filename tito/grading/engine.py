@@ -13,10 +13,11 @@ from pathlib import PurePath
 from tito.grading import judge
 from tito.grading.assignment import Assignment
 from tito.grading.isolation import Isolation
+from tito.grading.jobs import Job, JobCell, Limits
 from tito.grading.reading import Unreadable, read_submission
 from tito.grading.records import CellScore, GradeRecord, Status
 from tito.grading.repair import repair
-from tito.grading.sandbox import Job, JobCell, Limits, Sandbox
+from tito.grading.sandbox import Sandbox
 from tito.report import Outcome
 
 
@@ -54,11 +55,11 @@ class Engine:
 
     def __init__(self, setup: Setup) -> None:
         assignment = setup.assignment
-        imports = _imports(assignment)
+        imports, reference = _imports(assignment), reference_job(assignment)
+        tests = Job(assignment.name, tuple(JobCell(cell.grade_id, cell.source) for cell in assignment.graded))
         self.setup = setup
-        self.sandbox = Sandbox(assignment.package, imports, setup.isolation, setup.limits)
-        self.reference = Sandbox(assignment.package, imports, setup.isolation, setup.limits)
-        self.reference.prepare(reference_job(assignment))
+        self.sandbox = Sandbox(assignment.package, imports, setup.isolation, setup.limits, known=tests)
+        self.reference = Sandbox(assignment.package, imports, setup.isolation, setup.limits, reference=reference)
 
     def close(self) -> None:
         """End both sandboxes."""
