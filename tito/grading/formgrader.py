@@ -115,10 +115,10 @@ def _await_answer(port: int, key: str, server: subprocess.Popen[bytes], log: Pat
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/formgrader/gradebook", headers={"Authorization": f"token {key}"}
     )
-    local = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while server.poll() is None and time.monotonic() < deadline:
         try:
-            with local.open(request, timeout=5):
+            with opener.open(request, timeout=5):
                 return
         except urllib.error.HTTPError as error:
             error.close()
