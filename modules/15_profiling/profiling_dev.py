@@ -607,7 +607,10 @@ if __name__ == "__main__":
 #   highest point. The peak is at least the largest live: it sees the product before its bias, the patches of a
 #   convolution, and whatever a variable keeps for longer than it has to.
 #
-# The first two are properties of the network and the same in every framework. The last two are properties of ours.
+# The first two are properties of the network and the same in every framework; `tito analyze memory` gives the same
+# numbers for them. The last two are properties of ours. What `tito analyze` calls "kept for backward" is the least that
+# any framework must keep; our tape also keeps products before their bias, inputs of ReLUs and patches. And since we
+# count in evaluation mode, dropout has neither an output nor a mask here.
 #
 # You write the second. The walk over the tape is given: it goes from the result to the inputs as `backward` does, and
 # adds up each block once, without the parameters, which exist anyway.
@@ -1109,11 +1112,11 @@ if __name__ == "__main__":
     analyze_digit_network()
 
 # %% [markdown]
-# Where this was written they took a fifth of the time, the first pooling alone a tenth: it reads 442,368 bytes four
-# times. `Linear(256, 120)` reached 60 GFLOP/s, the convolutions 20 and 28, since they also gather patches, and
-# `Linear(120, 10)` only 8: it is over before it has begun. So FLOPs predict the time of a large product and little
-# else. Where a row's share of the time is far above its share of the FLOPs, one pays for memory or for overhead, and
-# fewer bytes or fewer calls help more than less arithmetic.
+# Where this was written they took a fifth of the time, the first pooling alone a tenth: it goes through 442,368 bytes
+# in four passes, each over every second pixel. `Linear(256, 120)` reached 60 GFLOP/s, the convolutions 20 and 28, since
+# they also gather patches, and `Linear(120, 10)` only 8: it is over before it has begun. So FLOPs predict the time of a
+# large product and little else. Where a row's share of the time is far above its share of the FLOPs, one pays for
+# memory or for overhead, and fewer bytes or fewer calls help more than less arithmetic.
 #
 # ## Which memory grows with what
 #
