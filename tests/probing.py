@@ -21,7 +21,7 @@ from tito.notebook import parse
 from tito.release import release
 from tito.workspace import find_workspace
 
-WORKSPACE = find_workspace(Path(__file__).parents[2])
+WORKSPACE = find_workspace(Path(__file__).parents[1])
 COURSE = WORKSPACE.course
 CHILD = Path(__file__).with_name("probe_child.py")
 
