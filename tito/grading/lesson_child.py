@@ -5,6 +5,7 @@ it uses beforehand. It reports to a grader that trusts nothing of it.
 """
 
 from __future__ import annotations
+import __future__
 
 import builtins
 import json
@@ -22,6 +23,7 @@ from typing import Any
 globals()["__builtins__"] = dict(vars(builtins))  # functions below keep these whatever a lesson does to builtins
 
 DETAIL, MESSAGE, LEAVES, DEPTH = 4000, 300, 256, 8
+ANNOTATIONS = __future__.annotations.compiler_flag
 _FRAMES = 12
 _write, _read, _exit, _signal = os.write, os.read, os._exit, signal.signal
 _loads, _quote = json.loads, json.encoder.encode_basestring_ascii
@@ -72,6 +74,7 @@ class Lesson:
         self.module = module
         self.watch = Watch()
         self.slow = False
+        self.future = 0  # a notebook's cells keep what an earlier one imported from __future__
         self.streams = (sys.stdout, sys.stderr)
 
     def run(self) -> None:
@@ -92,7 +95,8 @@ class Lesson:
         """Run a cell, then the test that it defines."""
         assert self.module is not None
         space = vars(self.module)
-        code = self.known.get((name, source)) or compiled(self.module.__name__, name, source)
+        code = self.known.get((name, source)) or compiled(self.module.__name__, name, source, self.future)
+        self.future |= code.co_flags & ANNOTATIONS
         exec(code, space)
         if test:
             space[test]()
@@ -214,11 +218,11 @@ def new_module(name: str) -> ModuleType:
     return module
 
 
-def compiled(lesson: str, name: str, source: str) -> CodeType:
+def compiled(lesson: str, name: str, source: str, future: int = 0) -> CodeType:
     """A cell's code, whose tracebacks name the cell and show its lines."""
     file = f"{lesson}.py[{name}]"
     _lines[file] = (len(source), None, source.splitlines(keepends=True), file)
-    return compile(source, file, "exec", dont_inherit=True)
+    return compile(source, file, "exec", flags=future, dont_inherit=True)
 
 
 def probe_functions(source: str) -> dict[str, Any]:
