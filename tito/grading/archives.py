@@ -29,6 +29,7 @@ MAX_RATIO = 200  # of an entry's size to its compressed size
 MAX_NAME = 500  # bytes
 _SMALL = 1 << 20  # below this, no ratio is a bomb
 _MAX_TAR = 512 << 20  # bytes of a tar, which is kept in memory as far as it is wanted
+_TAR_SLACK = 64 << 20  # bytes of headers and padding
 _DIRECTORY_ENTRY = 512  # bytes of a ZIP's directory for one entry, at most on average
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 
@@ -160,8 +161,9 @@ class Archive:
         if self._zip is None:
             data = self._read.get(entry.key, b"")
         else:
+            unpacked = self._zip.open
             try:
-                with self._zip.open(entry.key) as stream:
+                with unpacked(entry.key) as stream:
                     data = stream.read(limit + 1)
             except (zipfile.BadZipFile, zlib.error, EOFError, struct.error) as error:
                 raise BadArchive(f"{entry.name} in {self.name} is damaged: {error}") from None
@@ -176,7 +178,7 @@ class _Bounded(io.RawIOBase):
     """A stream that ends with BadArchive when more than a bound is read from it."""
 
     def __init__(self, stream: IO[bytes] | gzip.GzipFile, bound: int, name: str) -> None:
-        self._stream, self._left, self._name = stream, bound + (64 << 20), name
+        self._stream, self._left, self._name = stream, bound + _TAR_SLACK, name
 
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(min(size, self._left + 1) if size >= 0 else self._left + 1)

@@ -110,7 +110,7 @@ def _rejoined(course: Sequence[Cell], pieces: list[Piece], found: Matching) -> l
     for rest in [piece for piece in pieces if not piece.grade_id and not names_of(piece.source).parses][:_REJOINED]:
         at = left.index(rest)
         heads = [i for i, each in enumerate(left) if each.grade_id in solutions]
-        near = sorted(heads, key=lambda i, at=at: (names_of(left[i].source).parses, abs(i - at), i))  # type: ignore[misc]
+        near = sorted(heads, key=lambda i: (not 0 < at - i <= 2, names_of(left[i].source).parses, abs(i - at)))
         for start in near[:_REJOINED]:
             head = left[start]
             whole = replace(head, source=f"{head.source}\n{rest.source}")
