@@ -23,12 +23,12 @@ def read_answers(assignment: Assignment, cells: Sequence[RawCell], repairs: list
         if cell.role is not Role.MANUAL:
             continue
         mine = [at for at, each in enumerate(cells) if each.grade_id == cell.grade_id]
-        untouched = {"", normal(TEXT_STUB), normal(released[index].source)}
+        question = course[index - 1].source if index else ""
+        untouched = {"", normal(TEXT_STUB), normal(released[index].source), normal(question)}
         texts = list(dict.fromkeys(cells[at].source for at in mine if normal(cells[at].source) not in untouched))
         if len(texts) > 1:
             repairs.append(f"The answer {cell.grade_id} is there {len(texts)} times; the texts were put together.")
         if not texts:
-            question = course[index - 1].source if index else ""
             texts = _by_place(cells, ids, prose, question, mine[-1] if mine else None)
             if texts:
                 repairs.append(f"The answer {cell.grade_id} was not in its cell; what stands at its place was taken.")
