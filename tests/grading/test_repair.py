@@ -10,7 +10,7 @@ from grading.lessons import Page, assignment, at, course, ipynb, ipynb3, percent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tito.grading.matching import normal
+from tito.grading.course_cells import normal
 from tito.grading.reading import read_submission
 from tito.grading.repair import Repaired, repair
 from tito.notebook import Role

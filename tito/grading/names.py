@@ -95,7 +95,10 @@ def _binds(node: ast.stmt) -> Iterator[str]:
 
 
 def _early(tree: ast.Module) -> Iterator[str]:
-    """The names looked up while the code itself runs: decorators, defaults, bases, bodies of classes."""
+    """The names looked up while the code itself runs: decorators, defaults, bases, bodies of classes.
+
+    Not those in the annotations of functions, which need not be looked up at all.
+    """
     waiting: list[ast.AST] = list(tree.body)
     while waiting:
         node = waiting.pop()
