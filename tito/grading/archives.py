@@ -100,7 +100,9 @@ class Archive:
                 self.entries = self._open_tar(stream)
         except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, struct.error) as error:
             raise BadArchive(f"{name} is damaged or no archive: {error}") from None
-        except (ValueError, NotImplementedError, UnicodeError, OverflowError, OSError) as error:
+        except BadArchive:
+            raise
+        except Exception as error:  # what zipfile and tarfile raise on bytes made to annoy them has no common base
             raise BadArchive(f"{name} cannot be read: {error}") from None
         self.entries = list(_without_twins(self.entries))
 
@@ -110,7 +112,7 @@ class Archive:
         infos = self._zip.infolist()
         self._check_counts(len(infos), sum(info.file_size for info in infos))
         _check_overlaps(infos, self._zip.start_dir, self.name)
-        files = [info for info in infos if not info.is_dir() or _zip_problem(info)]
+        files = [info for info in infos if not info.filename.endswith("/") or _zip_problem(info)]
         return [
             Entry(
                 info.filename,
@@ -167,7 +169,7 @@ class Archive:
                     data = stream.read(limit + 1)
             except (zipfile.BadZipFile, zlib.error, EOFError, struct.error) as error:
                 raise BadArchive(f"{entry.name} in {self.name} is damaged: {error}") from None
-            except (ValueError, NotImplementedError, RuntimeError, OSError, UnicodeError) as error:
+            except Exception as error:  # as above
                 raise BadArchive(f"{entry.name} in {self.name} cannot be read: {error}") from None
         if len(data) > limit:
             raise BadArchive(f"{entry.name} in {self.name} has more than {limit:,} bytes")
