@@ -9,7 +9,7 @@ from tito.grading.assignment import Assignment
 from tito.grading.names import Names, names_of
 from tito.notebook import Role
 
-_NOTHING = Names(True, *[frozenset[str]()] * 4)
+_NOTHING = names_of("")
 _KEPT = 32  # assignments
 _known: dict[str, tuple[CourseCell, ...]] = {}
 

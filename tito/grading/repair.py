@@ -106,7 +106,9 @@ def _move_late_definitions(order: list[Piece], repairs: list[str]) -> None:
 
 def _defined_later(order: Sequence[Piece], at: int) -> dict[str, int]:
     """The names that a cell needs as soon as it runs and that only later cells bind, with the first of these."""
-    needed = set(names_of(order[at].source).early)
+    lazy = any(names_of(piece.source).lazy for piece in order)
+    names = names_of(order[at].source)
+    needed = set(names.early if lazy else names.early | names.hints)
     for each in order[:at]:
         needed -= names_of(each.source).bound
     found: dict[str, int] = {}
