@@ -56,7 +56,8 @@ def formgrader(place: Place, port: int = 0) -> Iterator[tuple[str, subprocess.Po
             )
         try:
             _await_answer(port, key, server, log)
-            yield f"http://127.0.0.1:{port}/formgrader/gradebook?token={key}", server
+            # by way of /login: the cookie that formgrader's own pages set does not hold for its data
+            yield f"http://127.0.0.1:{port}/login?token={key}&next=%2Fformgrader%2Fgradebook", server
         finally:
             server.terminate()
             try:
