@@ -106,6 +106,14 @@ class Course:
         """The released modules that name this one among their needs."""
         return tuple(other for other in self.released if module.folder in other.needs)
 
+    def needed(self, module: Module) -> tuple[Module, ...]:
+        """The modules that one builds on, directly or not, in teaching order."""
+        found = set(module.needs)
+        for earlier in reversed(self.modules):
+            if earlier.folder in found:
+                found |= set(earlier.needs)
+        return tuple(each for each in self.modules if each.folder in found)
+
     def _suggestion(self, wanted: str) -> str:
         import difflib
 
