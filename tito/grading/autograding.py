@@ -16,6 +16,7 @@ from tito.grading.assignment import Assignment, load_assignment
 from tito.grading.batch import Run, chosen
 from tito.grading.engine import Setup
 from tito.grading.jobs import Limits
+from tito.grading.journal import Journal
 from tito.grading.place import Place
 from tito.grading.policy import Lateness, course_id, lateness, policy_of, read_timestamp
 from tito.grading.records import GradeRecord
@@ -54,6 +55,7 @@ def prepared(place: Place, module: Module, wish: Wish, again: bool = False) -> I
         ):
             autograded.write_config(place, course_id(place.course), wish.db)
             pages = autograded.Pages(assignment)
+            before = {student: record for student, (_, record) in Journal(place.journal).latest(module.folder).items()}
 
             def keep(records: Sequence[GradeRecord]) -> None:
                 for record in records:
@@ -65,7 +67,7 @@ def prepared(place: Place, module: Module, wish: Wish, again: bool = False) -> I
                 workers,
                 students,
                 keep,
-                lambda records: gradebook.write(book, assignment, records, late_of(place, assignment, records)),
+                lambda records: gradebook.write(book, assignment, records, late_of(place, assignment, records), before),
                 jobs,
                 again,
             )
