@@ -118,15 +118,21 @@ def _test(score: CellScore, grade: CellGrade | None) -> str:
         parts.append(tag("p", text(f"Points given by a person; the tests came to {score.points:g}."), css="soft"))
     if score.message:
         parts.append(tag("p", text(score.message)))
-    if score.probes:
-        rows = [
-            (text(probe.name), "agreed" if probe.agreed else tag("span", "disagreed", css="bad"), text(probe.message))
-            for probe in score.probes
-        ]
-        parts += [tag("p", "Compared with fresh inputs:", css="soft"), table(("", "", ""), rows)]
+    parts += _probes(score)
     if score.detail:
         parts.append(tag("details", tag("summary", "what the test said"), tag("pre", text(score.detail))))
     return tag("div", *parts, css="box")
+
+
+def _probes(score: CellScore) -> Iterator[str]:
+    """The probes by name, the disagreeing ones with what can be said without the expected value."""
+    bad = [probe for probe in score.probes if not probe.agreed]
+    good = [text(probe.name) for probe in score.probes if probe.agreed]
+    if score.probes:
+        yield tag("p", "Compared with fresh inputs:", css="soft")
+        lines = [tag("span", "disagreed", css="bad") + f" {text(probe.name)}: {text(probe.message)}" for probe in bad]
+        lines += [f"agreed: {', '.join(good)}"] * bool(good)
+        yield tag("ul", *(tag("li", line.removesuffix(": ")) for line in lines))
 
 
 def _head(name: str, points: float, possible: float, css: str) -> str:

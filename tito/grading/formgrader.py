@@ -18,10 +18,11 @@ from tempfile import TemporaryDirectory
 
 from tito.errors import EnvironmentFault
 from tito.grading.autograded import write_config
-from tito.grading.gradebook import open_gradebook, settle
+from tito.grading.gradebook import enrol, open_gradebook, settle
 from tito.grading.place import Place
 from tito.grading.policy import course_id
 from tito.grading.results import lateness_of
+from tito.grading.students import read_roster
 
 _PATIENCE = 120.0  # seconds for the server to start
 
@@ -36,10 +37,11 @@ def serve_formgrader(place: Place, url: str, port: int, tell: Callable[[str], No
     name = course_id(place.course)
     with open_gradebook(url or place.database, name) as gradebook:
         write_config(place, name, url)
+        enrol(gradebook, read_roster(place.root / "students.csv").students)
         try:
             with formgrader(place, port) as (address, server):
-                tell(address)
                 with contextlib.suppress(KeyboardInterrupt):
+                    tell(address)
                     server.wait()
                     raise EnvironmentFault("formgrader's server ended by itself.", "start it again: tito grade manual")
         finally:

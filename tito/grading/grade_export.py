@@ -135,7 +135,8 @@ def safe(value: Value) -> Value:
     if not isinstance(value, str):
         return round(value, 2) + 0.0  # no -0.0
     text = storable(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    text = f"'{text}" if text.startswith(_FORMULA) else text
+    return text.replace("\r", " ").replace("\n", " ")
 
 
 def _rows(head: Sequence[str], rows: Iterable[Sequence[Value]]) -> str:

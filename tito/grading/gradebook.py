@@ -13,11 +13,12 @@ from tito.grading.assignment import Assignment
 from tito.grading.gradebook_cells import register_cells
 from tito.grading.gradebook_schema import nbgrader_api, open_gradebook
 from tito.grading.gradebook_verdicts import write_verdicts
-from tito.grading.grades import CellGrade, StudentGrade
+from tito.grading.grades import CellGrade, StudentGrade, storable
 from tito.grading.policy import Lateness
 from tito.grading.records import GradeRecord, Status
+from tito.grading.students import Student
 
-__all__ = ["open_gradebook", "read", "register", "settle", "write"]
+__all__ = ["enrol", "open_gradebook", "read", "register", "settle", "write"]
 
 
 def write(
@@ -47,6 +48,31 @@ def write(
 def register(gradebook: Any, assignment: Assignment) -> None:
     """Enter an assignment with its notebook and cells, or bring them up to date."""
     write(gradebook, assignment, ())
+
+
+def enrol(gradebook: Any, students: Iterable[Student]) -> None:
+    """Enter the people of the roster, so that nbgrader's tools show their names; what is not known stays as it is."""
+    from sqlalchemy import select
+
+    people = nbgrader_api().Student.__table__
+
+    def work(session: Any) -> None:
+        known = {row.id: row for row in session.execute(select(people))}
+        for student in students:
+            values = {
+                "first_name": student.first_name,
+                "last_name": student.last_name,
+                "email": student.email,
+                "lms_user_id": student.lms_id,
+            }
+            given = {name: storable(value) for name, value in values.items() if value}
+            row = known.get(student.id)
+            if row is None:
+                session.execute(people.insert().values(id=student.id, **given))
+            elif changed := {name: value for name, value in given.items() if getattr(row, name) != value}:
+                session.execute(people.update().where(people.c.id == student.id).values(**changed))
+
+    _in_one_transaction(gradebook, work)
 
 
 def settle(gradebook: Any, module: str, late: Mapping[str, Lateness]) -> None:

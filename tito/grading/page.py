@@ -25,7 +25,8 @@ p { margin: .4rem 0; }
 .box { background: var(--box); border: 1px solid var(--line); border-radius: .4rem; padding: .7rem .9rem;
   margin: .7rem 0; }
 .head { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1rem; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.number, th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th.number, td.number { padding-right: 1rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem .3rem 0; text-align: left; vertical-align: top; }

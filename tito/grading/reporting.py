@@ -186,7 +186,7 @@ def report_page(found: Report) -> str:
         (
             text(f"{each.low} to {each.high}%"),
             text(str(each.students)),
-            f'<span class="bar" style="width: {100 * each.students / most:.0f}%"></span>' if each.students else "",
+            f'<span class="bar" style="width: {16 * each.students / most:.1f}rem"></span>' if each.students else "",
         )
         for each in found.histogram
     ]
