@@ -95,12 +95,22 @@ class Course:
         """Like resolve, and UsageError when the module is not part of this release."""
         module = self.resolve(text)
         if not module.released:
-            last = self.released[-1].folder if self.released else "none"
             raise UsageError(
                 f"{module.folder} is not in this release.",
-                f"the newest module here is {last}; see: tito module list",
+                f"this release has {self._released_numbers()}; see: tito module list",
             )
         return module
+
+    def _released_numbers(self) -> str:
+        """The modules of this release by their numbers, neighbours as a range: "01 to 10 and 15"."""
+        runs: list[list[Module]] = [[]]
+        for module in self.modules:
+            if module.released:
+                runs[-1].append(module)
+            elif runs[-1]:
+                runs.append([])
+        spans = [" to ".join(dict.fromkeys((run[0].number, run[-1].number))) for run in runs if run]
+        return " and ".join([", ".join(spans[:-1]), *spans[-1:]]).removeprefix(" and ") or "no module"
 
     def users_of(self, module: Module) -> tuple[Module, ...]:
         """The released modules that name this one among their needs."""
@@ -183,6 +193,12 @@ def _check_order(course: Course, path: Path) -> None:
             raise EnvironmentFault(
                 f"{path}: {module.folder} needs {', '.join(unknown)}, which does not come before it.",
                 "list modules in teaching order",
+            )
+        waiting = [need for need in module.needs if module.released and not course.named(need).released]
+        if waiting:
+            raise EnvironmentFault(
+                f"{path}: {module.folder} is released and needs {', '.join(waiting)}, which is not.",
+                "set released = true there, or false here",
             )
         if module.folder in seen:
             raise EnvironmentFault(f"{path}: {module.folder} is listed twice.", "remove one of the entries")

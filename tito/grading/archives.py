@@ -130,7 +130,7 @@ class Archive:
         bounded = _Bounded(packed, min(self.bounds.total, _MAX_TAR), self.name)
         found: list[Entry] = []
         total = 0
-        with tarfile.open(fileobj=bounded, mode="r|") as tar:
+        with tarfile.open(fileobj=bounded, mode="r|", encoding="utf-8") as tar:
             for member in tar:
                 total += member.size
                 self._check_counts(len(found) + 1, total)

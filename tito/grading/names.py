@@ -46,6 +46,19 @@ def names_of(source: str) -> Names:
     return Names(True, defined, bound, used, frozenset(_early(tree)) - bound - _BUILTIN)
 
 
+def excerpt(source: str, names: frozenset[str]) -> str:
+    """The top-level statements of some code that bind certain names."""
+    lines = source.split("\n")
+    kept = []
+    for node in quietly_parsed(source).body:
+        own = {node.name} if isinstance(node, (*_FUNCTION, ast.ClassDef)) else set(_binds(node))
+        if own & names:
+            decorators = getattr(node, "decorator_list", [])
+            first = min([node.lineno, *(each.lineno for each in decorators)])
+            kept.append("\n".join(lines[first - 1 : node.end_lineno]))
+    return "\n\n\n".join(kept)
+
+
 def _top(tree: ast.Module) -> Iterator[ast.stmt]:
     """The statements at the top level, those inside if, try, with and loops included; no guarded analyses."""
     waiting: list[ast.stmt] = list(reversed(tree.body))

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from tito.grading.answers import read_answers
 from tito.grading.assignment import Assignment
-from tito.grading.matching import Piece, match
+from tito.grading.matching import Piece, listed, match
 from tito.grading.names import names_of
 from tito.grading.reading import Reading
 from tito.grading.records import Answer
 from tito.grading.sandbox import JobCell
 from tito.notebook import Cell, Role
+
+_PASSES = 5  # of putting cells behind what they need
 
 
 @dataclass(frozen=True)
@@ -82,20 +84,36 @@ def _place(order: Sequence[Piece], index: int) -> int:
 
 
 def _move_late_definitions(order: list[Piece], repairs: list[str]) -> None:
-    """Move a cell behind the one that defines what it needs at once, when nothing before it does."""
-    for piece in [piece for piece in order if piece.of]:
-        at = next(i for i, each in enumerate(order) if each is piece)
-        before = {name for each in order[:at] for name in names_of(each.source).bound}
-        needed = names_of(piece.source).early - before
-        later = [i for i in range(at + 1, len(order)) if names_of(order[i].source).bound & needed]
-        if not later:
-            continue
-        first = {name: i for i in reversed(later) for name in names_of(order[i].source).bound & needed}
-        order.insert(max(first.values()), order.pop(at))
-        repairs.append(
-            f"Cell {piece.number} stood before the definition of {', '.join(sorted(first)[:3])}, "
-            "which it needs; it was run after it."
-        )
+    """Move cells behind those that define what they need at once, where nothing before them does."""
+    moved: dict[int, Piece] = {}
+    names: set[str] = set()
+    for _ in range(_PASSES):
+        before = list(order)
+        for piece in reversed(before):
+            at = next(i for i, each in enumerate(order) if each is piece)
+            if needed := _defined_later(order, at) if piece.of else {}:
+                order.insert(max(needed.values()), order.pop(at))
+                moved[id(piece)] = piece
+                names |= needed.keys()
+        if order == before:
+            break
+    if moved:
+        cells = sorted(piece.number for piece in moved.values())
+        what = f"Cell {cells[0]}" if len(cells) == 1 else f"Cells {listed([str(number) for number in cells])}"
+        known = listed(sorted(names)[:4])
+        repairs.append(f"{what} stood before the definition of {known}, needed at once; moved behind it.")
+
+
+def _defined_later(order: Sequence[Piece], at: int) -> dict[str, int]:
+    """The names that a cell needs as soon as it runs and that only later cells bind, with the first of these."""
+    needed = set(names_of(order[at].source).early)
+    for each in order[:at]:
+        needed -= names_of(each.source).bound
+    found: dict[str, int] = {}
+    for later in range(at + 1, len(order)) if needed else ():
+        for name in names_of(order[later].source).bound & needed:
+            found.setdefault(name, later)
+    return found
 
 
 def _sources(course: Sequence[Cell], order: Sequence[Piece]) -> Iterator[tuple[str, str]]:
