@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tito.cli import gradebook
 from tito.cli.boundary import Session, command, new_app
 from tito.cli.options import ModuleArg
 
@@ -107,3 +108,6 @@ def autograde(
     if not jsonl:
         session.show(facts, grade_views.autograded)
     raise typer.Exit(facts.exit_code)
+
+
+gradebook.register(app)

@@ -16,9 +16,11 @@ from tito.grading.assignment import Assignment, load_assignment
 from tito.grading.batch import Run, chosen
 from tito.grading.engine import Setup
 from tito.grading.jobs import Limits
+from tito.grading.journal import Journal
 from tito.grading.place import Place
 from tito.grading.policy import Lateness, course_id, lateness, policy_of, read_timestamp
 from tito.grading.records import GradeRecord
+from tito.grading.students import read_roster
 from tito.lifecycle.batch import jobs_from
 from tito.workspace import exclusively
 
@@ -53,7 +55,9 @@ def prepared(place: Place, module: Module, wish: Wish, again: bool = False) -> I
             gradebook.open_gradebook(wish.db or place.database, course_id(place.course)) as book,
         ):
             autograded.write_config(place, course_id(place.course), wish.db)
+            gradebook.enrol(book, read_roster(place.root / "students.csv").students)
             pages = autograded.Pages(assignment)
+            before = {student: record for student, (_, record) in Journal(place.journal).latest(module.folder).items()}
 
             def keep(records: Sequence[GradeRecord]) -> None:
                 for record in records:
@@ -65,7 +69,7 @@ def prepared(place: Place, module: Module, wish: Wish, again: bool = False) -> I
                 workers,
                 students,
                 keep,
-                lambda records: gradebook.write(book, assignment, records, late_of(place, assignment, records)),
+                lambda records: gradebook.write(book, assignment, records, late_of(place, assignment, records), before),
                 jobs,
                 again,
             )

@@ -45,6 +45,10 @@ class Journal:
             if line["record"]["module"] == module
         }
 
+    def modules(self) -> frozenset[str]:
+        """The assignments on which there is a verdict."""
+        return frozenset(line["record"]["module"] for line in self._lines())
+
     def append(self, verdicts: Sequence[tuple[str, GradeRecord]]) -> None:
         """Write verdicts through to the disk; the sources they rest on are kept in the graded notebooks."""
         lines = []
