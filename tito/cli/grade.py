@@ -136,7 +136,8 @@ def regrade(
     place, target = place_of(session.workspace), session.module(module)
     if not plan:
         session.confirm(f"Replace the verdicts on {target.folder} that are of earlier tests or graders?", yes)
-    before, after = Journal(place.journal).records(target.folder), dict[str, GradeRecord]()
+    before = Journal(place.journal).records(target.folder)
+    after: dict[str, GradeRecord] = {}
     wish = autograding.Wish((), _jobs(session, jobs), isolation, cluster=cluster or "", db=db or "")
     with (
         autograding.prepared(place, target, wish, again=True, dry=plan) as run,
