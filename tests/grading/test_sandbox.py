@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -256,38 +257,36 @@ def test_a_cell_that_never_ends(sandbox: Sandbox, trick: str) -> None:
 
 def test_after_one_time_limit_the_next_are_short(sandbox: Sandbox) -> None:
     """Catches a submission of many endless loops that takes its limit for each."""
-    begun = time.monotonic()
     loop = "while True: pass"
     result = sandbox.run(
-        job("1", JobCell("a", loop, "", 1.0), *(JobCell(f"b{i}", loop, "", 40.0) for i in range(2)), graded("ok"))
+        job("1", JobCell("a", loop, "", 0.5), *(JobCell(f"b{i}", loop, "", 10.0) for i in range(2)), graded("ok"))
     )
     assert outcomes(result) == ["passed", "time limit", "time limit", "time limit", "passed"]
-    assert result.cells[2].message == "took longer than 4 s"
-    assert time.monotonic() - begun < 80
+    assert result.cells[2].message == "took longer than 1 s"
 
 
-def test_the_wall_ends_everything() -> None:
+@pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.value)
+def test_the_wall_ends_everything(level: Isolation) -> None:
     """Catches a job that outlives the whole time allowed; what had finished before keeps its outcome."""
-    for level in LEVELS:
-        with opened(level, wall=1.5) as made:
-            result = made.run(job(graded("early"), "import time\ntime.sleep(600)", graded("late")))
-            assert outcomes(result) == ["passed", "time limit", "not run"]
-            assert result.ending is Ending.TIME
-            assert outcomes(made.run(job("1"))) == ["passed"]
+    with opened(level, wall=1.5) as made:
+        result = made.run(job(graded("early"), "import time\ntime.sleep(600)", graded("late")))
+        assert outcomes(result) == ["passed", "time limit", "not run"]
+        assert result.ending is Ending.TIME
+        assert outcomes(made.run(job("1"))) == ["passed"]
 
 
-def test_processor_time_is_limited() -> None:
+@pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.value)
+def test_processor_time_is_limited(level: Isolation) -> None:
     """Catches threads that use the machine beside a sleeping main thread."""
-    for level in LEVELS:
-        with opened(level, cpu=1.0) as made:
-            result = made.run(
-                job(
-                    graded("early"),
-                    "import time\nbegun = time.process_time()\nwhile time.process_time() < begun + 20: pass",
-                )
+    with opened(level, cpu=1.0) as made:
+        result = made.run(
+            job(
+                graded("early"),
+                "import time\nbegun = time.process_time()\nwhile time.process_time() < begun + 20: pass",
             )
-            assert outcomes(result) == ["passed", "time limit"]
-            assert result.ending is Ending.TIME
+        )
+        assert outcomes(result) == ["passed", "time limit"]
+        assert result.ending is Ending.TIME
 
 
 def test_a_memory_bomb(sandbox: Sandbox) -> None:
@@ -469,11 +468,19 @@ def test_every_restart_is_counted(sandbox: Sandbox) -> None:
 
 def test_code_cells_run_again_after_a_crash(sandbox: Sandbox) -> None:
     """Catches later tests and probes that fail only because an earlier test ended the process."""
-    crash = graded("crash", "import os\nos._exit(0)")
+    crash = graded("crash", "print('in between', flush=True)\nimport os\nos._exit(0)")
     result = sandbox.run(
-        job(TWICE, crash, "y = twice(2)", graded("four", "assert y == 4"), probes=PROBES, wanted=("single",))
+        job(
+            TWICE + "\nprint('once')",
+            crash,
+            "y = twice(2)",
+            graded("four", "assert y == 4"),
+            probes=PROBES,
+            wanted=("single",),
+        )
     )
     assert outcomes(result) == ["passed", "exited", "passed", "passed"]
+    assert result.output.splitlines() == ["once", "in between"]
     assert result.probes[0].arrays is not None
 
 
@@ -613,6 +620,18 @@ def test_a_warm_parent_that_dies_is_replaced(sandbox: Sandbox) -> None:
     sandbox._zygote.process.kill()
     sandbox._zygote.process.wait()
     assert outcomes(sandbox.run(job("1", graded("ok")))) == ["passed", "passed"]
+
+
+def test_a_thread_that_ends_takes_no_sandbox_along(sandbox: Sandbox) -> None:
+    """Catches the kernel's habit of ending children with the thread that started them, read as a submission's fault."""
+    with opened(sandbox.isolation) as made:
+        results: list[RunResult] = []
+        thread = threading.Thread(target=lambda: results.append(made.run(job("1"))))
+        thread.start()
+        thread.join()
+        results.append(made.run(job("1", graded("ok"))))
+    assert [result.ending for result in results] == [Ending.FINISHED] * 2
+    assert outcomes(results[1]) == ["passed", "passed"]
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.value)

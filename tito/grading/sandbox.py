@@ -98,8 +98,8 @@ class Sandbox:
             finished = conversation.run()
         except ZygoteDied:
             self._end()
-            if self.isolation in (Isolation.BWRAP, Isolation.LANDLOCK):  # from there nothing reaches it
-                raise
+            if not conversation.started or self.isolation in (Isolation.BWRAP, Isolation.LANDLOCK):
+                raise  # no submission has run, or none that could have done it
             progress.ended(Ending.EXITED)
             if conversation.current is not None:
                 progress.blame(conversation.current, Outcome.EXITED, "ended the sandbox that it ran in")
