@@ -190,7 +190,7 @@ def conv(
 
     written, given = models.joined(layer or ()), ask.given
     if models.is_sizes(written):
-        numbers = [int(part[:13]) for part in written.replace(",", " ").replace("-", " ").split()]
+        numbers = [shapes.whole(part, written) for part in written.replace(",", " ").replace("-", " ").split()]
         if len(numbers) != 3 or not size:
             raise UsageError(
                 "a convolution is IN OUT KERNEL and the image's --size", "tito analyze conv 3 64 3 --size 32x32"
