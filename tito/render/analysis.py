@@ -188,7 +188,7 @@ def flops(report: Report) -> Iterator[Block]:
 
 def _flop_totals(report: Report) -> Iterator[Block]:
     cost, mode = report.cost, report.shown.mode
-    least = "at least " if cost.not_counted else ""
+    least = ", at least" if cost.not_counted else ""
     rows = [
         ("forward MACs", grouped(cost.macs)),
         ("forward FLOPs", grouped(cost.flops)),
@@ -198,7 +198,7 @@ def _flop_totals(report: Report) -> Iterator[Block]:
     if mode != "infer":
         rows.append(("training step, exact", grouped(cost.training_flops)))
         rows.append(("training step, 3x rule", grouped(3 * cost.flops)))
-    title = f"{least}for a batch of {grouped(cost.batch)}" if cost.batch > 1 else f"{least}for one example"
+    title = (f"for a batch of {grouped(cost.batch)}" if cost.batch > 1 else "for one example") + least
     yield Table(["in all", "count"], rows, title, frozenset({1}))
     if report.hardware:
         from tito.analysis.report import least_seconds

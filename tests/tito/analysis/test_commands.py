@@ -164,6 +164,31 @@ def test_a_narrow_terminal_gets_lines(tito: Any, monkeypatch: pytest.MonkeyPatch
     assert "4,089,184,256" in shown and "─" not in shown
 
 
+@pytest.mark.parametrize("width", range(44, 80, 5))
+def test_nothing_is_cut_at_any_width(tito: Any, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Catches a table drawn a little too wide for the terminal, whose totals end in dots."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    for words in [
+        ("memory", "784 256 10", "--batch", "64"),
+        ("scaling", "784 64 10", "--vary", "width", "64:512:x2"),
+        ("compare", "784-10", "784-20-10", "@lenet5"),
+    ]:
+        assert "…" not in tito(*words).out
+
+
+def test_a_lower_bound_says_so_over_its_totals() -> None:
+    """Catches totals of a model with an unknown layer that look complete."""
+    shown = process("flops", "models.py:with_mystery", "--batch", "4").stdout
+    assert "for a batch of 4, at least" in shown
+
+
+def test_what_a_roofline_leaves_out_is_said_as_it_is(tito: Any) -> None:
+    """Catches norms that move much and are called layers that move little."""
+    assert "3 layers that move nothing are left out" in tito("roofline", "@alexnet").out
+    assert "without products, or faster than these, are left out" in tito("roofline", "@resnet50").out
+    assert "without products are left out" in tito("roofline", "@resnet18").out
+
+
 def test_explanations_are_arithmetic_with_numbers(tito: Any) -> None:
     """Catches a formula without its numbers."""
     assert "256·784 + 256 = 200,960" in tito("params", "784 256 10", "--explain").out
