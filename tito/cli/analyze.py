@@ -75,17 +75,24 @@ def _answer(session: Session, topic: str, model: list[str] | None, ask: Ask) -> 
 
 def show(session: Session, facts: F, view: Callable[[F], Iterable[Block]], ask: Ask) -> None:
     """Show facts, and draw them: below in the terminal, or into the file that --plot names."""
-    if ask.plot and ask.plot != BARS:
-        from tito.analysis import charts, plot
+    bars = ask.plot == BARS
+    if not ask.plot or (bars and session.json):
+        session.show(facts, view)
+        return
+    from tito.analysis.charts import chart_of
 
-        plot.save(charts.chart_of(facts), Path(ask.plot))
-        session.note(f"drawn into {ask.plot}")
-    session.show(facts, view)
-    if ask.plot == BARS and not session.json:
-        from tito.analysis import charts
+    drawing = chart_of(facts)
+    if bars:
         from tito.render.charts import chart
 
-        session.draw(chart(charts.chart_of(facts)), sys.stdout)
+        session.show(facts, view)
+        session.draw(chart(drawing), sys.stdout)
+        return
+    from tito.analysis import plot
+
+    plot.save(drawing, Path(ask.plot))
+    session.note(f"drawn into {ask.plot}")
+    session.show(facts, view)
 
 
 def _refuse_both(session: Session) -> None:

@@ -17,6 +17,12 @@ from typing import Any
 
 import pytest
 
+from tito.analysis import charts
+from tito.analysis.hardware import find
+from tito.analysis.models import count
+from tito.analysis.report import Report
+from tito.analysis.roof import Roofline
+from tito.analysis.shown import Shown
 from tito.cli.app import app
 from tito.cli.boundary import run
 
@@ -365,6 +371,65 @@ def test_the_commands_of_the_document_run(tito: Any) -> None:
         words = shlex.split(command)
         assert words[:2] == ["tito", "analyze"], command
         assert tito(*words[2:]).code == 0, command
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["params", "relu", "--input", "5"],
+        ["memory", "relu", "--input", "5"],
+        ["roofline", "relu", "--input", "5"],
+        ["compare", "relu", "tanh", "--input", "5"],
+        ["compare", "relu", "linear:3", "--input", "5"],
+        ["scaling", "{n}*relu", "--input", "5", "--vary", "n", "1:5"],
+    ],
+    ids=" ".join,
+)
+def test_a_drawing_of_nothing_is_refused(tito: Any, tmp_path: Path, words: list[str]) -> None:
+    """Catches a logarithm of zero, and an empty drawing that looks like an answer."""
+    for plot in ("--plot", f"--plot={tmp_path / 'x.png'}"):
+        done = tito(*words, plot)
+        assert done.code == 2 and done.out == ""
+        assert "nothing to draw" in done.err or "relu has no parameters or no FLOPs" in done.err
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_equal_layers_are_one_point_on_the_roof_and_many_bars_are_said_to_be_cut() -> None:
+    """Catches a drawing of the first 24 layers that passes for the whole model."""
+    chart = charts.chart_of(Roofline(count("@gpt2"), find("laptop")))
+    assert chart.names == (
+        "block1.attn.q (48x)",
+        "block1.attn.scores (24x)",
+        "block1.mlp.up (12x)",
+        "block1.mlp.down (12x)",
+        "head",
+    )
+    whole = charts.chart_of(Report("params", count("@gpt2"), Shown(every=True)))
+    assert len(whole.names) == charts.MOST_BARS and "the first 24 of" in whole.title
+    assert "the first" not in charts.chart_of(Report("params", count("@gpt2"))).title
+
+
+@pytest.mark.parametrize("words", [["--plot={}"], ["--plot", "{}"]], ids=" ".join)
+def test_a_drawings_file_may_follow_its_option(tito: Any, tmp_path: Path, words: list[str]) -> None:
+    """Catches a file's name that is read as a layer."""
+    file = tmp_path / "x.svg"
+    assert tito("params", "784", "10", *(word.format(file) for word in words)).code == 0
+    assert file.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"), [(["784", "-10"], "-10"), (["-5", "10"], "-5"), (["-3*(relu)", "--input", "3"], "-3*(relu)")]
+)
+def test_a_negative_size_is_named_as_one(tito: Any, words: list[str], named: str) -> None:
+    """Catches 'no such option' for a size below zero."""
+    done = tito("params", *words)
+    assert done.code == 2 and done.err.startswith(f"{named}: expected a size or a count of at least 1")
+    assert "greater than or equal to 1" in tito("params", "784", "10", "--batch", "-1").err
+
+
+def test_an_activation_in_capitals_is_one(tito: Any) -> None:
+    """Catches --activation ReLU refused where a specification takes it."""
+    assert tito("params", "784 5 10", "--activation", "ReLU").code == 0
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
