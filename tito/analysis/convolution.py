@@ -12,6 +12,7 @@ from tito.analysis.document import document
 from tito.analysis.insights import insights
 from tito.analysis.layers import Conv, read
 from tito.analysis.models import Given, count, first_word
+from tito.analysis.report import with_explanations
 from tito.analysis.rules import added_rows
 from tito.analysis.shown import SHOWN, Shown
 from tito.analysis.spec import parse
@@ -84,7 +85,7 @@ class Convolution:
             "patch_bytes": self.patch_bytes,
             "instead": [{"name": one.name, "params": one.params, "macs": one.macs} for one in self.instead],
         }
-        return found
+        return with_explanations(found, "flops", self.cost) if self.shown.explain else found
 
 
 def _size_arithmetic(n: int, k: int, s: int, more: int, d: int, out: int) -> str:

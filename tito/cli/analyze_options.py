@@ -70,7 +70,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "units": (Annotated[UnitsName | None, typer.Option("--units", help="Powers of 10 or of 2; both.")], None),
     "explain": (Annotated[bool, typer.Option("--explain", help="Print the arithmetic behind each cell.")], False),
     "every": (Annotated[bool, typer.Option("--all", help="Every layer, however long the table.")], False),
-    "csv": (Annotated[bool, typer.Option("--csv", help="Answer with the layers as CSV.")], False),
+    "csv": (Annotated[bool, typer.Option("--csv", help="Answer with the rows as CSV.")], False),
     "plot": (
         Annotated[str, typer.Option("--plot", metavar="[=FILE]", help="Bars here, or a drawing (PNG, SVG).")],
         "",

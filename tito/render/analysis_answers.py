@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from tito.analysis import convention, shapes
 from tito.analysis.expr import grouped
 from tito.analysis.fold import LINES
+from tito.analysis.report import Report, backward
 from tito.analysis.units import both, percent, rate, ratio
-from tito.render.analysis import bullet, heading, paragraph, remarks
+from tito.render.analysis import bullet, explanation, explanations, heading, paragraph, remarks
 from tito.render.blocks import Block, Mark, Next, Table, Text, Verbatim
 from tito.render.sheet import WIDTH, Column, sheet, times
 
@@ -212,6 +213,9 @@ def convolution(found: Convolution) -> Iterator[Block]:
         f"({grouped(found.patch_values)} values), the input {ratio(found.patch_values / _values(found))} times over",
         indent="    ",
     )
+    if found.shown.explain:
+        yield from explanation("memory", cost, row)
+        yield from paragraph(f"  backward: {backward(row)}", indent="    ")
     first = found.instead[0]
     yield sheet(
         "",
@@ -247,6 +251,8 @@ def transformer(found: Transformer) -> Iterator[Block]:
     )
     batch = f" for a batch of {grouped(cost.batch)}" if cost.batch > 1 else ""
     units = found.shown.units
+    if found.shown.explain:
+        yield from explanations(Report("flops", cost, found.shown))
     yield from bullet(f"Forward: {grouped(round(found.flops_per_token))} FLOPs a token.")
     exact = cost.training_flops
     yield from bullet(

@@ -120,6 +120,56 @@ def test_screen_plain_lines_json_and_csv_say_the_same(tito: Any) -> None:
     assert f"{found['totals']['params']:,}" in screen
 
 
+@pytest.mark.parametrize(
+    ("words", "rows", "first"),
+    [
+        (["compare", "784-10", "784-20-10"], 2, {"label": "784-10", "params": "7850", "pareto": "True"}),
+        (["conv", "3", "64", "3", "--size", "32"], 1, {"output_shape": "64x30x30", "macs": "1555200"}),
+        (
+            ["transformer", "@gpt2", "--seq", "8"],
+            2 + 12 * 14 + 2,
+            {"name": "wte", "input_shape": "8", "params": "38597376"},
+        ),
+        (["scaling", "784 10", "--vary", "batch", "1:4:x2"], 3, {"value": "1", "macs": "7840"}),
+        (["roofline", "784 20 10"], 2, {"name": "linear1", "flops": "31360"}),
+        (["famous", "lenet5"], 1, {"name": "@lenet5", "input_shape": "1x32x32", "macs": "416520"}),
+        (["params", "784 10", "--explain"], 1, {"name": "linear1", "weights": "7840"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_every_table_is_there_as_csv(tito: Any, words: list[str], rows: int, first: dict[str, str]) -> None:
+    """Catches a command whose numbers cannot be put into a spreadsheet, and columns of nested values."""
+    found = list(csv.DictReader(io.StringIO(tito(*words, "--csv").out)))
+    assert len(found) == rows
+    assert found[0] | first == found[0]
+    assert not any("{" in value or "[" in value for row in found for value in row.values())
+    assert tito(*words, "--csv", "--json").code == 2
+
+
+def test_conv_and_transformer_explain_themselves(tito: Any) -> None:
+    """Catches --explain that adds nothing."""
+    shown = tito("conv", "3", "64", "3", "--size", "32", "--explain").out
+    assert "weights' gradient 1,555,200 MACs" in shown and "64·30·30·4 = 230,400 B" in shown
+    shown = tito("transformer", "--layers", "2", "--dim", "64", "--heads", "4", "--seq", "16", "--explain").out
+    assert "heads·tokens·tokens·head width = 4·16·16·16 = 16,384" in shown
+    words = [
+        ["conv", "3", "64", "3", "--size", "32"],
+        ["transformer", "--layers", "1", "--dim", "8", "--heads", "2", "--seq", "4"],
+    ]
+    for one in words:
+        assert all("explain" in layer for layer in tito(*one, "--explain", "--json").json["layers"])
+
+
+def test_units_reach_the_table_of_types_and_hardware_its_least_time(tito: Any) -> None:
+    """Catches an option that is taken and changes nothing, and a training step faster than its forward pass."""
+    assert "MiB \n" not in tito("params", "784 10", "--units", "si").out
+    assert "MB \n" not in tito("params", "784 10", "--units", "iec").out
+    for command in ("params", "flops", "memory"):
+        assert "On NVIDIA A100 SXM 80 GB" in tito(command, "784 10", "--hw", "a100").out
+        time = tito(command, "784 10", "--hw", "a100", "--json").json["time"]
+        assert time["training_seconds_at_least"] > time["forward_seconds_at_least"]
+
+
 WIDE = [
     ("params", "@resnet50"),
     ("params", "@gpt3"),
