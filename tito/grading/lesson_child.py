@@ -222,7 +222,8 @@ def compiled(lesson: str, name: str, source: str, future: int = 0) -> CodeType:
     """A cell's code, whose tracebacks name the cell and show its lines."""
     file = f"{lesson}.py[{name}]"
     _lines[file] = (len(source), None, source.splitlines(keepends=True), file)
-    return compile(source, file, "exec", flags=future, dont_inherit=True)
+    code: CodeType = compile(source, file, "exec", flags=future, dont_inherit=True)
+    return code
 
 
 def probe_functions(source: str) -> dict[str, Any]:
