@@ -149,7 +149,8 @@ def test_a_bad_archive_is_quarantined(make: Callable[[], bytes], name: str, reas
     source = tmp_path / "in"
     source.mkdir()
     mallory = f"mallory{name[1:]}"
-    (source / mallory).write_bytes(make())
+    data = make()
+    (source / mallory).write_bytes(data)
     (source / "alice.zip").write_bytes(GOOD)
     place = Place(tmp_path / "grading", course())
     collected = collect(place, course().resolve("03"), source)
@@ -158,7 +159,7 @@ def test_a_bad_archive_is_quarantined(make: Callable[[], bytes], name: str, reas
     assert any(words in refused.reason for words in reason.split("|")), refused.reason
     kept = place.quarantine(course().resolve("03"))
     assert refused.reason in (kept / f"{refused.kept}.reason.txt").read_text(encoding="utf-8")
-    assert (kept / refused.kept).read_bytes() == make()
+    assert (kept / refused.kept).read_bytes() == data
     inside = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert all(name.startswith(("in/", "grading/")) for name in inside)
     assert not any("mallory" in name for name in inside if name.startswith("grading/submitted"))

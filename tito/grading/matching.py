@@ -87,7 +87,9 @@ def _joined(course: Sequence[CourseCell], pieces: list[Piece], found: Matching) 
                 break
             if all(names_of(each.source).parses for each in group[-2:]):
                 break
-            source = "\n".join(each.source for each in group)
+            source, rest = ("\n".join(each.source for each in part) for part in (group, group[1:]))
+            if names_of(first.source).parses and names_of(rest).parses:
+                break
             if names_of(source).parses:
                 count, first = more, replace(first, source=source)
                 break
@@ -247,7 +249,7 @@ def _owned(course: Sequence[CourseCell], pieces: Sequence[Piece], found: Matchin
             for at, piece in enumerate(pieces):
                 if piece.grade_id == cell.grade_id:
                     owned[at].add(index)
-    _add_tails(course, pieces, owned)
+    _add_ends(course, pieces, owned)
     lost: dict[str, int] = {}
     for index, cell in enumerate(course):
         if cell.role is Role.SOLUTION:
@@ -263,15 +265,16 @@ def _owned(course: Sequence[CourseCell], pieces: Sequence[Piece], found: Matchin
     return owned
 
 
-def _add_tails(course: Sequence[CourseCell], pieces: Sequence[Piece], owned: list[set[int]]) -> None:
-    """Give a solution cell the next cell too when that has no id and not a line that the course's cell has not."""
-    for at in range(1, len(pieces)):
-        before, piece = pieces[at - 1], pieces[at]
-        if owned[at] or piece.grade_id or piece.number != before.number + 1:
+def _add_ends(course: Sequence[CourseCell], pieces: Sequence[Piece], owned: list[set[int]]) -> None:
+    """Give a solution cell the cells beside it that have no id and not a line that the course's cell has not."""
+    for at, piece in enumerate(pieces):
+        if owned[at] or piece.grade_id:
             continue
         lines = set(normal(piece.source).split("\n"))
-        solved = (index for index in owned[at - 1] if course[index].role is Role.SOLUTION)
-        owned[at] |= {index for index in solved if lines <= set(course[index].text.split("\n"))}
+        for beside in (at - 1, at + 1):
+            if 0 <= beside < len(pieces) and abs(pieces[beside].number - piece.number) == 1:
+                solved = (index for index in owned[beside] if course[index].role is Role.SOLUTION)
+                owned[at] |= {index for index in solved if lines <= set(course[index].text.split("\n"))}
 
 
 def _names_alone(piece: Piece, cell: CourseCell, names: set[str]) -> bool:
