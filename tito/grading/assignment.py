@@ -12,11 +12,10 @@ from typing import Any
 from tito.course import Course, Module
 from tito.errors import EnvironmentFault
 from tito.graded import graded_tests
+from tito.lifecycle.setup import package_skeleton
 from tito.notebook import Notebook, Role, parse
 from tito.release import release, unhidden
 from tito.workspace import read_lesson
-
-_DOORS = ("__init__.py", "_doors.py", "_workspace.py", "nn.py", "optim.py", "data.py", "functional.py")
 
 
 @dataclass(frozen=True)
@@ -128,18 +127,5 @@ class _Quoted(ast.NodeTransformer):
 
 def _package(course: Course, module: Module) -> dict[str, bytes]:
     """The files of the package that a submission of this module may import."""
-    root = course.package_root
-    wanted = {module.package_file for module in _needed(course, module)}
-    folders = {path.rpartition("/")[0] for path in wanted} | {f"{course.package}/core"}
-    wanted |= {f"{folder}/__init__.py" for folder in folders} | {f"{course.package}/{name}" for name in _DOORS}
-    wanted |= {path.relative_to(root).as_posix() for path in (root / course.package / "datasets").glob("*.npz")}
-    return {path: (root / path).read_bytes() for path in sorted(wanted) if (root / path).is_file()}
-
-
-def _needed(course: Course, module: Module) -> list[Module]:
-    """The modules that one builds on, directly or not, in teaching order."""
-    found = set(module.needs)
-    for earlier in reversed(course.modules):
-        if earlier.folder in found:
-            found |= set(earlier.needs)
-    return [each for each in course.modules if each.folder in found]
+    paths = [*package_skeleton(course), *(needed.package_file for needed in course.needed(module))]
+    return {path: (course.package_root / path).read_bytes() for path in sorted(paths)}

@@ -284,7 +284,7 @@ class Conversation:
         progress.probes.setdefault(index, ProbeRun(progress.job.probes[index], message.arrays, error))
 
     def _told(self, message: Message) -> str:
-        """Why a probe failed: an exception's words could carry the probe's source, a built-in class's name cannot."""
+        """Why a probe failed: words could carry the probe's source, the name of a built-in class cannot."""
         if self.progress.trusted:
             return message.message or message.outcome.value
         if message.outcome is not Outcome.FAILED:

@@ -25,6 +25,7 @@ class ProbeScore:
     name: str
     agreed: bool
     message: str = ""  # for the student, without an expected value
+    title: str = ""  # what it tries, in the student's words
 
 
 @dataclass(frozen=True)
