@@ -15,7 +15,7 @@ from sandboxes import LEVELS, WALLED, children, job, opened, outcomes
 from sandboxes import test_cell as graded
 from support import ROOT
 
-from tito.errors import EnvironmentFault
+from tito.errors import EnvironmentFault, UsageError
 from tito.grading import confine_child, isolation
 from tito.grading.isolation import Isolation, choose
 from tito.grading.jobs import Ending
@@ -26,6 +26,7 @@ from tito.grading.sandbox import Sandbox
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """One warm parent at each level; a level that is missing fails, with what to install."""
     with opened(choose(request.param.value)) as made:
+        made.run(job("1"))
         yield made
 
 
@@ -33,6 +34,7 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 def walled(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """The levels from which nothing outside can be reached."""
     with opened(choose(request.param.value)) as made:
+        made.run(job("1"))
         yield made
 
 
@@ -321,6 +323,8 @@ def test_the_best_level_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose("auto") is Isolation.LIMITS
     assert "reduced isolation" in Isolation.LIMITS.text
     assert choose("unsafe") is Isolation.UNSAFE
+    with pytest.raises(UsageError, match="no isolation 'docker'"):
+        choose("docker")
     missing.add(Isolation.LIMITS)
     with pytest.raises(EnvironmentFault, match="Linux or macOS"):
         choose("auto")

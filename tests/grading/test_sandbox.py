@@ -308,6 +308,19 @@ def test_an_output_bomb(sandbox: Sandbox) -> None:
     assert loud.ending is Ending.FINISHED
 
 
+def test_a_thread_that_prints_for_ever(sandbox: Sandbox) -> None:
+    """Catches a grader that waits until a pipe is empty, which somebody keeps full."""
+    flood = """
+        import os, threading
+        def flood():
+            while True: os.write(1, b"x" * 4096)
+        threading.Thread(target=flood, daemon=True).start()
+        """
+    result = sandbox.run(job(graded("early"), flood, probes=HOSTILE_PROBES, wanted=("second",)))
+    assert outcomes(result)[0] == "passed"
+    assert len(result.output) <= sandbox.limits.output
+
+
 DISK = {
     "one file": "with open('big', 'wb') as file:\n    while True: file.write(bytes(1 << 20))",
     "many files": """

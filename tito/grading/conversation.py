@@ -10,6 +10,7 @@ import selectors
 import signal
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from tito.report import Outcome
 PROBE_SECONDS = 10.0
 GRACE = 2.0  # seconds beyond a cell's own limit, which the process cannot have slept through
 _PRINTED = 64  # times the output that is kept, before the process is ended
-_CHUNK = 1 << 16
+_CHUNK = 1 << 16  # as much as a pipe holds
+_READS = 32
 _TICK = 0.05  # seconds between two looks at the disk
 _MEMORY = ("MemoryError", "_ArrayMemoryError")
 _FULL = ("[Errno 28]", "[Errno 27]")  # no space left; a file too large
@@ -241,8 +243,7 @@ class Conversation:
                 raise Malformed("begun twice")
             self.current, self.started = due, True
             if self.repeating and kind == "cell" and message.index not in self.progress.cells:
-                while self._read_output():
-                    pass
+                _emptied(self._read_output)
                 self.repeating = False
             own = self.progress.job.cells[due[1]].seconds if kind == "cell" else PROBE_SECONDS
             self._allow(self.progress.limit(own) * 1.25)
@@ -257,8 +258,7 @@ class Conversation:
         elif kind == "probe":
             self._keep_probe(message)
         elif kind == "ask":
-            while self._read_output():
-                pass
+            _emptied(self._read_output)
             self._tell_probes()
         else:
             self.finished = True
@@ -284,7 +284,7 @@ class Conversation:
         progress.probes.setdefault(index, ProbeRun(progress.job.probes[index], message.arrays, error))
 
     def _told(self, message: Message) -> str:
-        """Why a probe failed: an exception's words could carry the probe's source, a built-in class's name cannot."""
+        """Why a probe failed: words could carry the probe's source, the name of a built-in class cannot."""
         if self.progress.trusted:
             return message.message or message.outcome.value
         if message.outcome is not Outcome.FAILED:
@@ -303,10 +303,8 @@ class Conversation:
 
     def _drain(self) -> None:
         """Read what is left in the pipes; the output first, as the events may say that it ends."""
-        while self._read_output():
-            pass
-        while self._read_events():
-            pass
+        _emptied(self._read_output)
+        _emptied(self._read_events)
 
     # how it ended
 
@@ -337,6 +335,13 @@ class Conversation:
         if peak * 1024 > self.progress.limits.memory * 0.7:
             return Ending.MEMORY, Outcome.EXITED, "needed more memory than it may have"
         return Ending.EXITED, Outcome.EXITED, f"crashed ({signal.Signals(number).name})"
+
+
+def _emptied(read: Callable[[], bool]) -> None:
+    """Read what is in a pipe now, though somebody may go on filling it."""
+    for _ in range(_READS):
+        if not read():
+            return
 
 
 def _read(fd: int) -> bytes | None:

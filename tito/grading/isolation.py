@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tito.errors import EnvironmentFault
+from tito.errors import EnvironmentFault, UsageError
 from tito.grading.jobs import Limits
 
 PROGRAM = Path(__file__).with_name("zygote_child.py")
@@ -73,6 +73,8 @@ class Plan:
 def choose(wish: str = "auto") -> Isolation:
     """The best level that works here, or the one that is asked for; EnvironmentFault when that one does not."""
     if wish != "auto":
+        if wish not in set(Isolation):
+            raise UsageError(f"There is no isolation {wish!r}.", f"say auto, {', '.join(Isolation)}")
         level = Isolation(wish)
         why = problem(level)
         if why:

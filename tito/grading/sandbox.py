@@ -70,7 +70,7 @@ class Sandbox:
         self.close()
 
     def run(self, job: Job) -> RunResult:
-        """Run a submission: outcomes of its cells, arrays of its probes; EnvironmentFault for the machine's faults."""
+        """Run a submission: outcomes of its cells, arrays of its probes. EnvironmentFault: the machine is at fault."""
         begun = time.monotonic()
         progress = Progress(job, self.limits, self._reference is not None, begun + self.limits.wall)
         progress.room = self.limits.result

@@ -147,11 +147,10 @@ class Zygote:
             os.dup2(fds[2], 2)
             job, events = os.dup2(fds[0], 40), os.dup2(fds[1], 41)
             self.grader.detach()
-            keep = {job, events, self.confinement.ruleset}
-            for fd in range(3, 128):
-                if fd not in keep:
-                    with contextlib.suppress(OSError):
-                        os.close(fd)
+            if self.confinement.ruleset >= 0:
+                self.confinement.ruleset = os.dup2(self.confinement.ruleset, 42)
+            os.closerange(3, 40)
+            os.closerange(43 if self.confinement.ruleset >= 0 else 42, 256)
             with contextlib.suppress(OSError):
                 os.setsid()
             self.confinement.apply(request["cpu"])
