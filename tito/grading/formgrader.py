@@ -39,11 +39,10 @@ def serve_formgrader(place: Place, url: str, port: int, tell: Callable[[str], No
         write_config(place, name, url)
         enrol(gradebook, read_roster(place.root / "students.csv").students)
         try:
-            with formgrader(place, port) as (address, server):
-                with contextlib.suppress(KeyboardInterrupt):
-                    tell(address)
-                    server.wait()
-                    raise EnvironmentFault("formgrader's server ended by itself.", "start it again: tito grade manual")
+            with formgrader(place, port) as (address, server), contextlib.suppress(KeyboardInterrupt):
+                tell(address)
+                server.wait()
+                raise EnvironmentFault("formgrader's server ended by itself.", "start it again: tito grade manual")
         finally:
             for module in place.course.modules:
                 if students := set(place.students(module)):
