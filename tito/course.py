@@ -78,6 +78,10 @@ class Course:
         """The module's ladder of hints."""
         return self.home / "modules" / module.folder / "hints.toml"
 
+    def probes_file(self, module: Module) -> Path:
+        """The module's probes, which only a course repository has."""
+        return self.home / "modules" / module.folder / "probes.py"
+
     def named(self, folder: str) -> Module:
         """The module with exactly this folder name."""
         return next(module for module in self.modules if module.folder == folder)

@@ -1,6 +1,7 @@
 """Build hook: a wheel carries the course (manifest, lessons, hints) inside tito/_course, beside tito and tinytorch.
 
-An editable install does not: it reads the checkout itself, so that nothing can go stale.
+An editable install does not: it reads the checkout itself, so that nothing can go stale. Probes are not in the wheel:
+they are for graders, who work in the course repository.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class CourseInWheel(BuildHookInterface):
         root = Path(self.root)
         names = [root / "course.toml", *(root / "modules").rglob("*")]
         for path in names:
-            if path.is_file() and "__pycache__" not in path.parts and path.suffix in (".toml", ".py"):
+            wanted = path.suffix in (".toml", ".py") and path.name != "probes.py"
+            if path.is_file() and wanted and "__pycache__" not in path.parts:
                 name = path.relative_to(root).as_posix()
                 build_data["force_include"][str(path)] = f"tito/_course/{name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tito.course import Module
 from tito.notebook import Cell, Notebook, Role, parse, quietly_parsed
@@ -32,6 +33,31 @@ def graded_tests(course_notebook: Notebook) -> tuple[GradedTest, ...]:
         functions = [node for node in ast.parse(cell.source).body if isinstance(node, ast.FunctionDef)]
         found += [GradedTest(node.name, cell) for node in functions if node.name.startswith("test_")][:1]
     return tuple(found)
+
+
+def probe_tables(source: str) -> dict[str, Any]:
+    """The tables PROBES, TOLERANCES and PARTIAL of a probes.py, read without running it: names stand for themselves.
+
+    Raises SyntaxError for what is no Python, and ValueError for a table that would have to be computed.
+    """
+    found: dict[str, Any] = {"PROBES": {}, "TOLERANCES": {}, "PARTIAL": []}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in found:
+            try:
+                table = ast.literal_eval(_Quoted().visit(node.value))
+            except ValueError as error:
+                raise ValueError(f"line {node.lineno}: {error}") from None
+            if not isinstance(table, type(found[node.targets[0].id])):
+                raise ValueError(f"line {node.lineno}: {node.targets[0].id} is a {type(table).__name__}")
+            found[node.targets[0].id] = table
+    return found
+
+
+class _Quoted(ast.NodeTransformer):
+    """Turns names of functions into strings."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(node.id)
 
 
 def locked_problems(learner: Notebook, tests: Sequence[GradedTest]) -> list[str]:

@@ -67,6 +67,24 @@ STATIC: list[tuple[str, Change]] = [
     ("T15", lambda text: re.sub(r'    """Twice x.*?"""\n', "", text, flags=re.DOTALL)),
 ]
 
+PROBES: list[Change] = [
+    replaced('"test-double"', '"test-triple"'),
+    replaced("[doubles, doubles_keep_dtypes]", "[doubles]"),
+    replaced("[doubles, doubles_keep_dtypes]", "[doubles, doubles_keep_dtypes, triples]"),
+    replaced("[doubles, doubles_keep_dtypes]", "[doubles, doubles_keep_dtypes, doubles]"),
+    replaced("[doubles, doubles_keep_dtypes]", "list((doubles, doubles_keep_dtypes))"),
+    replaced('{"test-double": [doubles, doubles_keep_dtypes]}', "[doubles, doubles_keep_dtypes]"),
+    replaced('    """Twice whole numbers, and float32."""\n', ""),
+    replaced("doubles_keep_dtypes(lesson, rng)", "doubles_keep_dtypes(lesson)"),
+    replaced("TOLERANCES = {}", 'TOLERANCES = {"halves": {"rtol": 0.1}}'),
+    replaced("TOLERANCES = {}", 'TOLERANCES = {"doubles": {"atol": "much"}}'),
+    replaced("TOLERANCES = {}", 'TOLERANCES = {"doubles": {"dtype": "any"}}'),
+    replaced("PARTIAL = []", 'PARTIAL = ["test-triple"]'),
+    replaced("import numpy as np", "import numpy as np\nimport tinytorch.core.beta"),
+    replaced("import numpy as np", "import numpy as np\nimport pytest"),
+    replaced("return [lesson", "return [lesson.)"),
+]
+
 DYNAMIC: list[tuple[str, Change]] = [
     ("T20", replaced("    return x + x\n", "    return x\n")),
     ("T21", replaced("### END SOLUTION\n", "### END SOLUTION\n\n\nTWO = double(np.array(1))\n")),
@@ -76,6 +94,21 @@ DYNAMIC: list[tuple[str, Change]] = [
     ("T25", replaced("# %% [markdown]", "# %% [markdown]\n# More words.")),
     ("T27", replaced("    assert double(np", "    assert analyze_element_size\n    assert double(np")),
 ]
+
+
+@pytest.mark.parametrize("change", PROBES)
+def test_probes_that_cannot_be_used_are_found(author_of_delta: Workspace, change: Change) -> None:
+    """Catches a graded cell without probes, and tables whose mistakes would show first while a class is graded."""
+    module = author_of_delta.course.resolve("4")
+    path = author_of_delta.course.probes_file(module)
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+    assert {code for code, _, _ in static.check(lesson(author_of_delta))} == {"T16"}
+
+
+def test_a_module_without_probes_is_found(author_of_delta: Workspace) -> None:
+    """Catches a module that is graded by its visible tests alone."""
+    author_of_delta.course.probes_file(author_of_delta.course.resolve("4")).unlink()
+    assert [code for code, _, _ in static.check(lesson(author_of_delta))] == ["T16"]
 
 
 @pytest.mark.parametrize(("code", "change"), STATIC, ids=[f"{code}-{n}" for n, (code, _) in enumerate(STATIC)])
@@ -104,7 +137,7 @@ def test_a_test_that_passes_with_an_empty_package_is_found(author: Learner) -> N
 
 def test_every_rule_is_broken_here_once() -> None:
     """Catches a new rule without a lesson that breaks it."""
-    assert {code for code, _ in [*STATIC, *DYNAMIC]} | {"T26"} == set(RULES)
+    assert {code for code, _ in [*STATIC, *DYNAMIC]} | {"T16", "T26"} == set(RULES)
 
 
 def test_what_dev_new_writes_keeps_every_rule(author_of_delta: Workspace) -> None:

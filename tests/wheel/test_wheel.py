@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wheel = next(place.glob("tito-*.whl"))
     subprocess.run([bin_dir / "python", "-m", "pip", "install", "--quiet", str(wheel)], check=True, cwd=place)
     return bin_dir
+
+
+def test_the_wheel_has_lessons_and_hints_but_no_probes(installed: Path) -> None:
+    """Catches probes that reach learners, who could then write down what graders ask for."""
+    with zipfile.ZipFile(next(installed.parents[1].glob("tito-*.whl"))) as wheel:
+        names = wheel.namelist()
+    assert "tito/_course/modules/03_layers/hints.toml" in names
+    assert [name for name in names if name.endswith("probes.py")] == []
 
 
 def run(bin_dir: Path, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from tito.course import Course, Module
 from tito.errors import EnvironmentFault
-from tito.graded import graded_tests
+from tito.graded import graded_tests, probe_tables
 from tito.lifecycle.setup import package_skeleton
 from tito.notebook import Notebook, Role, parse
 from tito.release import release, unhidden
@@ -99,30 +98,19 @@ def load_assignment(course: Course, module: Module) -> Assignment:
 
 
 def _probes_source(course: Course, module: Module) -> str:
-    path = course.home / "modules" / module.folder / "probes.py"
+    path = course.probes_file(module)
     return read_lesson(path) if path.exists() else ""
 
 
 def _tables(source: str, module: Module) -> dict[str, Any]:
-    """The tables PROBES, TOLERANCES and PARTIAL of a probes.py, read without running it: names stand for themselves."""
-    found: dict[str, Any] = {"PROBES": {}, "TOLERANCES": {}, "PARTIAL": ()}
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in found:
-            try:
-                found[node.targets[0].id] = ast.literal_eval(_Quoted().visit(node.value))
-            except ValueError as error:
-                raise EnvironmentFault(
-                    f"modules/{module.folder}/probes.py, line {node.lineno}: {error}.",
-                    "write the table with names, strings and numbers alone; see docs/grading.md",
-                ) from None
-    return found
-
-
-class _Quoted(ast.NodeTransformer):
-    """Turns names of functions into strings."""
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return ast.Constant(node.id)
+    """The tables of a probes.py; EnvironmentFault when they cannot be read."""
+    try:
+        return probe_tables(source)
+    except (SyntaxError, ValueError) as error:
+        raise EnvironmentFault(
+            f"modules/{module.folder}/probes.py cannot be read: {error}.",
+            "write its tables with names, strings and numbers alone; see docs/grading.md",
+        ) from None
 
 
 def _package(course: Course, module: Module) -> dict[str, bytes]:

@@ -62,6 +62,7 @@ class Plan(Facts):
     new: tuple[str, ...]  # graded for the first time
     gone: tuple[str, ...]  # graded before, and not now
     ungradable: tuple[tuple[str, str], ...]  # (student, reason): their old verdict stands
+    applied: bool = False  # whether the new verdicts were written down
 
     def to_json(self) -> dict[str, Any]:
         """The plan with each student's change."""

@@ -25,6 +25,7 @@ RULES: Mapping[str, str] = {
     "T13": "a trip through .ipynb gives the same bytes back",
     "T14": "two analyses, each after a guess",
     "T15": "public names of the package have docstrings",
+    "T16": "probes.py has probes for each graded cell, in tables that can be read without running them",
     "T20": "every test passes on the solution",
     "T21": "the stub can be imported, and prints nothing",
     "T22": "every test fails on the stub",

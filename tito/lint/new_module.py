@@ -15,7 +15,7 @@ _NAME = re.compile(r"^\d\d_[a-z][a-z0-9_]*$")
 
 
 def new_module(workspace: Workspace, folder: str) -> list[str]:
-    """Write a new module's lesson and hints, and its manifest entry unless it has one; the paths written.
+    """Write a new module's lesson, hints and probes, and its manifest entry unless it has one; the paths written.
 
     Raises UsageError when the name is malformed, out of order or taken.
     """
@@ -38,12 +38,18 @@ def new_module(workspace: Workspace, folder: str) -> list[str]:
     if (workspace.root / known.lesson).exists():
         raise UsageError(f"{known.lesson} exists already.", f"tito dev check {folder}")
     words = {
+        "folder": folder,
         "title": known.title,
         "target": known.exports.partition(".")[2],
         "points": str(known.automatic_points),
         "question_points": str(known.manual_points // 3),
     }
-    for name, path in (("lesson.py.txt", known.lesson), ("hints.toml.txt", f"modules/{folder}/hints.toml")):
+    beside = f"modules/{folder}"
+    for name, path in (
+        ("lesson.py.txt", known.lesson),
+        ("hints.toml.txt", f"{beside}/hints.toml"),
+        ("probes.py.txt", f"{beside}/probes.py"),
+    ):
         text = (_TEMPLATES / name).read_text(encoding="utf-8")
         files[path] = Template(text).substitute(words).encode()
     workspace.change(f"dev new {folder}", files)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tito.course import Course, Module
-from tito.graded import graded_tests
+from tito.graded import graded_tests, probe_tables
+from tito.lint.probe_tables import table_problems
 from tito.notebook import Cell, Notebook, Role, from_ipynb, metadata_problems, to_ipynb
 from tito.release import marker_problems, release
 
@@ -234,6 +235,25 @@ def _docstrings(lesson: Lesson) -> Iterator[Problem]:
                 yield "T15", cell.line + node.lineno, f"{node.name} has no docstring"  # type: ignore[attr-defined]
 
 
+def _probes(lesson: Lesson) -> Iterator[Problem]:
+    path = lesson.course.probes_file(lesson.module)
+    try:
+        source = path.read_text(encoding="utf-8")
+        tree, tables = ast.parse(source), probe_tables(source)
+    except (OSError, SyntaxError, ValueError) as error:
+        yield "T16", 1, f"{path.name}: {error}"
+        return
+    yield from (
+        ("T16", 1, f"{path.name}: {text}") for text in table_problems(graded_tests(lesson.notebook), tree, tables)
+    )
+    allowed = {each.exports for each in lesson.course.needed(lesson.module)}
+    for node in ast.walk(tree):
+        for name in _imported(node):
+            if not _allowed(name, lesson.course.package, allowed):
+                text = f"{path.name}, line {node.lineno}: imports {name}"  # type: ignore[attr-defined]
+                yield "T16", 1, f"{text}, which is neither numpy nor something this module needs"
+
+
 RULES: tuple[Callable[[Lesson], Iterator[Problem]], ...] = (
     _metadata,
     _markers,
@@ -249,4 +269,5 @@ RULES: tuple[Callable[[Lesson], Iterator[Problem]], ...] = (
     _round_trip,
     _analyses,
     _docstrings,
+    _probes,
 )
