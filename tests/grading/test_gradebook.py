@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import subprocess
@@ -178,6 +179,15 @@ def test_a_solution_left_as_released_is_said_so(gradebook: Any) -> None:
     assert gradebook.find_comment("dense", *WHERE, "ada").comment is None
 
 
+def test_a_verdict_from_the_journal_keeps_what_is_said_of_sources(gradebook: Any) -> None:
+    """Catches a resumed run that takes "No response." away, because the journal does not keep sources."""
+    stubs = tuple((cell.grade_id, cell.source) for cell in layers().released.cells if cell.grade_id == "linear")
+    write(gradebook, layers(), [record("ada", sources=stubs)])
+    before = dump(gradebook)
+    write(gradebook, layers(), [record("ada", sources=())])
+    assert dump(gradebook) == before
+
+
 def test_an_ungradable_submission_writes_nothing(gradebook: Any) -> None:
     """Catches a fault of the grader that becomes a zero, or that takes an earlier score away."""
     write(gradebook, layers(), [record("ada")])
@@ -289,6 +299,24 @@ def test_processes_that_start_together_make_one_database(tmp_path: Path) -> None
     ended = [(each.communicate()[1], each.returncode) for each in running]
     assert ended == [(b"", 0)] * 4
     assert _version(tmp_path / "gradebook.db") == _head()
+
+
+def test_a_database_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches tables that another process sees, or that a kill leaves, before they have their version."""
+    path = tmp_path / "gradebook.db"
+
+    def killed() -> str:
+        with contextlib.closing(sqlite3.connect(path, timeout=0)) as other:
+            assert other.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tito.grading.gradebook_schema._head", killed)
+    with pytest.raises(KeyboardInterrupt):
+        open_gradebook(f"sqlite:///{path}", "course")
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
 
 
 def test_a_database_left_without_its_version_is_repaired(tmp_path: Path) -> None:

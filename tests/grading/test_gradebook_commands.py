@@ -95,14 +95,15 @@ def test_another_database_is_read(teacher: Learner) -> None:
 
 
 @pytest.mark.slow
-def test_formgrader_is_served_until_it_is_interrupted(teacher: Learner) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_formgrader_is_served_until_it_is_stopped(teacher: Learner, ending: signal.Signals) -> None:
     """Catches a server that stays behind, and an address that is printed too late."""
     command = [sys.executable, "-m", "tito", "grade", "manual"]
     with subprocess.Popen(command, cwd=teacher.root, stdout=subprocess.PIPE, encoding="utf-8") as running:
         assert running.stdout is not None
         line = running.stdout.readline()
         children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text(encoding="utf-8").split()
-        running.send_signal(signal.SIGINT)
+        running.send_signal(ending)
         assert running.wait(60) == 0
     assert line.startswith("formgrader, until Ctrl-C: http://127.0.0.1:")
     assert children

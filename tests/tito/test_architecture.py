@@ -49,6 +49,7 @@ ALONE = {  # package -> the only files that may import it
     "dask": ["tito/grading/"],
     "distributed": ["tito/grading/"],
     "sqlalchemy": ["tito/grading/"],
+    "alembic": ["tito/grading/"],
     "typer": ["tito/cli/"],
     "click": [],
     "numpy": ["tito/pytest_child.py", "tito/analysis/", "tito/grading/"],

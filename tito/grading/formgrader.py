@@ -8,6 +8,7 @@ import importlib.metadata
 import importlib.util
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def serve_formgrader(place: Place, url: str, port: int, tell: Callable[[str], No
         write_config(place, name, url)
         enrol(gradebook, read_roster(place.root / "students.csv").students)
         try:
-            with formgrader(place, port) as (address, server), contextlib.suppress(KeyboardInterrupt):
+            with _stopped_by_any_signal(), formgrader(place, port) as (address, server):
                 tell(address)
                 server.wait()
                 raise EnvironmentFault("formgrader's server ended by itself.", "start it again: tito grade manual")
@@ -78,6 +79,23 @@ def formgrader(place: Place, port: int = 0) -> Iterator[tuple[str, subprocess.Po
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
+
+
+@contextlib.contextmanager
+def _stopped_by_any_signal() -> Iterator[None]:
+    """End the block in good order at Ctrl-C, when somebody ends this process, and when its terminal is closed."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signals = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {each: signal.signal(each, stop) for each in signals}
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _command(place: Place, port: int) -> list[str]:
