@@ -90,6 +90,9 @@ class Zygote:
         for fd in fds:
             os.close(fd)
         status, usage = self.wait(child)
+        if sys.platform != "linux":  # no /proc to find more in
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child, signal.SIGKILL)
         clean = self.sweep()
         full = disk_full(self.work) if self.inside else False
         clean = wipe(self.work) and clean
