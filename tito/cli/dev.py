@@ -47,7 +47,7 @@ def check(
 
 @command(app)
 def new(session: Session, name: Annotated[str, typer.Argument(metavar="NN_name", help="such as 21_audio")]) -> None:
-    """Start a module: a lesson with the right structure, its hints and its entry in the manifest.
+    """Start a module: a lesson with the right structure, its hints, its probes and its entry in the manifest.
 
     \b
     tito dev new 21_audio
