@@ -11,7 +11,6 @@ from tinytorch.core import activations, layers, normalization, spatial
 from tinytorch.core.tensor import Tensor, cat
 from tito.analysis.cost import Model
 from tito.analysis.layers import Conv, Dropout, Linear, Norm, Pool, Simple, read
-from tito.analysis.rules import padding_of
 from tito.analysis.spec import Branch, Group, Node, Repeat, Word, parse
 
 FUNCTIONS: dict[str, Callable[[], Any]] = {
@@ -54,7 +53,8 @@ def made(word: Word, shape: tuple[int, ...]) -> Any:
     if isinstance(layer, Conv):
         assert layer.out is not None
         assert (layer.groups, layer.dilation) == (1, (1, 1)), word
-        return spatial.Conv2D(shape[1], layer.out, layer.kernel, layer.stride, padding_of(layer), layer.bias)
+        same = (layer.kernel[0] // 2, layer.kernel[1] // 2)  # of odd kernels, which psame stands with here
+        return spatial.Conv2D(shape[1], layer.out, layer.kernel, layer.stride, layer.padding or same, layer.bias)
     if isinstance(layer, Pool):
         assert not layer.ceil, word
         kind = spatial.MaxPool2D if layer.kind == "maxpool" else spatial.AvgPool2D

@@ -83,7 +83,7 @@ def matmul_refusals(lesson, rng):
     return {
         "inner sizes": _refusal(lambda: lesson.matmul(a, wrong), ValueError, starts),
         "tensors": _refusal(lambda: lesson.matmul(Tensor(a), Tensor(wrong)), ValueError, starts),
-        "vector on the left": _refusal(lambda: lesson.matmul(np.ones(k), a), ValueError),
+        "vector on the left": _refusal(lambda: lesson.matmul(np.ones(m), a), ValueError),
         "vector on the right": _refusal(lambda: lesson.matmul(a, np.ones(k)), ValueError),
         "three axes": _refusal(lambda: lesson.matmul(np.ones((1, m, k)), np.ones((k, 2))), ValueError),
         "a number": _refusal(lambda: lesson.matmul(2.0, a), ValueError),

@@ -254,18 +254,19 @@ def backward_owns_its_memory(lesson, rng):
 
 def backward_calls_each_rule_once(lesson, rng):
     """Each op hands its gradient on once, when it is complete, and only to inputs that require it."""
-    count, calls = int(rng.integers(20, 60)), []
-    before = lesson.vjp_rules["neg"]
+    count, calls, unwanted = int(rng.integers(20, 60)), [], []
+    before = {name: lesson.vjp_rules[name] for name in ("neg", "sub")}
     lesson.vjp_rules["neg"] = (lambda g, y, x: calls.append(1) or -g,)
+    lesson.vjp_rules["sub"] = (lambda g, y, a, b: g, lambda g, y, a, b: unwanted.append(1) or -g)
     try:
         x = _wanted(rng.normal())
         z = x
         for _ in range(count):
             z = z + (-z) * 0.25
-        lesson.backward(z + (-Tensor(1.0)))
+        lesson.backward(z - Tensor(1.0, dtype=np.float64))
     finally:
-        lesson.vjp_rules["neg"] = before
-    return [len(calls), count, np.asarray(x.grad)]
+        lesson.vjp_rules.update(before)
+    return [len(calls), count, len(unwanted), np.asarray(x.grad)]
 
 
 def backward_refusals(lesson, rng):

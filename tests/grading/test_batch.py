@@ -16,7 +16,7 @@ from support import ROOT
 from tito.course import load_course
 from tito.errors import EnvironmentFault, Exit, NothingRan, UsageError
 from tito.grading.assignment import Assignment, load_assignment
-from tito.grading.batch import Run, chosen
+from tito.grading.batch import Books, Run, chosen
 from tito.grading.engine import Setup, Task
 from tito.grading.isolation import Isolation
 from tito.grading.jobs import Limits
@@ -70,7 +70,7 @@ class Class:
         setup = Setup(self.assignment, Isolation.LIMITS, Limits(), b"x" * 32)
         workers = Workers(lambda: ThreadPoolExecutor(2), work, 4, lambda executor: executor.shutdown())
         students = chosen(self.place, self.assignment, ())
-        made = Run(self.place, setup, workers, students, keep, write, 2)
+        made = Run(self.place, setup, workers, students, 2, Books(keep, write))
         for name, value in changes.items():
             setattr(made, name, value)
         return made
@@ -133,7 +133,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_books(
     school.hand_in(*NAMES)
     made = school.run()
     with monkeypatch.context() as patched:
-        target = Journal if step == "append" else made
+        target = Journal if step == "append" else made.books
         patched.setattr(target, step, mortal(getattr(target, step), calls))
         with pytest.raises(Killed):
             made.go()
@@ -192,6 +192,13 @@ def test_verdicts_of_earlier_tests_stay_until_a_regrade(school: Class) -> None:
     done = school.run().go()
     assert done.outdated == ("s000", "s001", "s002") and not school.graded and school.books == books
     assert school.run(again=True).go().new == 3 and not school.run().go().outdated
+
+
+def test_a_dry_run_writes_nothing(school: Class) -> None:
+    """Catches a plan that moves grades."""
+    school.hand_in(*NAMES[:3])
+    done = school.run(books=None).go()
+    assert done.new == 3 and not school.books and not school.notebooks and not school.place.journal.exists()
 
 
 def test_ctrl_c_once_finishes_what_is_under_way(school: Class) -> None:

@@ -6,6 +6,7 @@ import json
 import socket
 import urllib.error
 import urllib.request
+from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +34,24 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
-class Client:
-    """Whoever grades, in a browser."""
+class Browser:
+    """Whoever grades: opens the address, and has nothing but its cookies from then on."""
 
     def __init__(self, address: str) -> None:
-        self.root, _, self.key = address.replace("/formgrader/gradebook", "/formgrader").partition("?token=")
-        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self.root = address.partition("/login")[0] + "/formgrader"
+        self.cookies = CookieJar()
+        self.opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(self.cookies)
+        )
+        with self.opener.open(address, timeout=60) as answer:
+            self.first = answer.url
 
-    def ask(self, path: str, data: Any = None, key: str | None = None) -> str:
-        headers = {"Authorization": f"token {self.key if key is None else key}", "Content-Type": "application/json"}
+    def ask(self, path: str, data: Any = None) -> str:
+        secret = next((cookie.value for cookie in self.cookies if cookie.name == "_xsrf"), "")
         body = None if data is None else json.dumps(data).encode()
-        request = urllib.request.Request(self.root + path, body, headers, method="PUT" if body else "GET")
+        request = urllib.request.Request(
+            self.root + path, body, {"X-XSRFToken": str(secret)}, method="PUT" if body else "GET"
+        )
         with self.opener.open(request, timeout=60) as answer:
             return str(answer.read().decode())
 
@@ -52,7 +60,8 @@ class Client:
 def test_a_person_grades_an_answer_and_the_next_run_keeps_it(place: Place) -> None:
     """Catches pages that formgrader cannot show, and a score from formgrader that autograding takes away."""
     with formgrader(place) as (address, _):
-        client = Client(address)
+        client = Browser(address)
+        assert client.first == client.root + "/gradebook"
         assert address.startswith("http://127.0.0.1:")
         assert "03_layers" in json.dumps(json.loads(client.ask("/api/assignments")))
         notebooks = json.loads(client.ask("/api/submitted_notebooks/03_layers/layers_dev"))
@@ -82,17 +91,17 @@ def test_a_person_grades_an_answer_and_the_next_run_keeps_it(place: Place) -> No
 def test_nobody_gets_in_without_the_key(place: Place) -> None:
     """Catches a gradebook that every user of the machine can read and change."""
     with formgrader(place) as (address, server):
-        client = Client(address)
-        assert "ada" in client.ask("/api/submitted_notebooks/03_layers/layers_dev")
-        assert "Token authentication is enabled" in client.ask(  # the page on which to enter it
-            "/api/submitted_notebooks/03_layers/layers_dev", key="guess"
-        )
-        grade = "/api/grade/0123456789abcdef"
+        key = address.partition("token=")[2].partition("&")[0]
+        assert len(key) > 20
+        assert "ada" in Browser(address).ask("/api/submitted_notebooks/03_layers/layers_dev")
+        stranger = Browser(address.replace(key, "guess"))
+        page = stranger.ask("/api/submitted_notebooks/03_layers/layers_dev")
+        assert "Token authentication is enabled" in page  # the page on which to enter it
         with pytest.raises(urllib.error.HTTPError) as refused:
-            client.ask(grade, {"manual_score": 10}, key="guess")
+            stranger.ask("/api/grade/0123456789abcdef", {"manual_score": 10})
         refused.value.close()
         assert refused.value.code == 403
-        assert client.key not in Path(f"/proc/{server.pid}/cmdline").read_text(encoding="utf-8")
+        assert key not in Path(f"/proc/{server.pid}/cmdline").read_text(encoding="utf-8")
     assert server.poll() is not None
 
 

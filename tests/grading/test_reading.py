@@ -11,7 +11,7 @@ from grading.lessons import Page, assignment, ipynb, ipynb3, percent, released, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tito.grading.matching import normal
+from tito.grading.course_cells import normal
 from tito.grading.reading import MAX_BYTES, Unreadable, read_submission
 from tito.grading.repair import repair
 

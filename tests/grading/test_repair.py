@@ -10,7 +10,7 @@ from grading.lessons import Page, assignment, at, course, ipynb, ipynb3, percent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tito.grading.matching import normal
+from tito.grading.course_cells import normal
 from tito.grading.reading import read_submission
 from tito.grading.repair import Repaired, repair
 from tito.notebook import Role
@@ -389,8 +389,10 @@ def apply(page: Page, action: str, name: str, number: int, test: str, deleted: s
         place = next((i for i, cell in enumerate(page) if i >= number and cell["cell_type"] == "markdown"), None)
         if place is not None and not identity(page[place]):
             page.insert(0, page.pop(place))
-    elif action == "swap" and len(page) > 1:
-        page.append(page.pop(number % len(page)))
+    elif action == "swap" and page:
+        moved = page[number % len(page)].get("of")
+        if sum(cell.get("of") == moved for cell in page) == 1 or not moved:  # the halves of a cell stay together
+            page.append(page.pop(number % len(page)))
 
 
 FORMS: list[Callable[[Page], tuple[bytes, str]]] = [

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from tito.analysis.comparing import Comparison
 from tito.analysis.cost import FLOPS_PER_MAC, Cost
+from tito.analysis.hardware import Point
 from tito.analysis.report import Report
 from tito.analysis.roof import Profile, Roofline
 from tito.analysis.scaling import Scaling
+from tito.errors import UsageError
 
 MOST_BARS = 24
 
@@ -41,7 +43,19 @@ class Chart:
 
 
 def chart_of(facts: object) -> Chart:
-    """The drawing that belongs to an answer."""
+    """The drawing that belongs to an answer. Raises UsageError when all of it would be nothing."""
+    chart = _made(facts)
+    values = [value for series in chart.series for value in series.values]
+    if not any(values):
+        raise UsageError(f"there is nothing to draw: {chart.title} is empty")
+    if chart.kind == "points" and not all((*values, *chart.xs)):
+        sides = zip(chart.names, chart.xs, chart.series[0].values, strict=True)
+        name = next(name for name, x, y in sides if not x or not y)
+        raise UsageError(f"{name} has no {chart.x_label} or no {chart.y_label}, and both axes are logarithmic")
+    return chart
+
+
+def _made(facts: object) -> Chart:
     match facts:
         case Report():
             return of_report(facts)
@@ -60,25 +74,28 @@ def _short(name: str) -> str:
     return name if len(name) <= 40 else name[:37] + "..."
 
 
-def _title(what: str, cost: Cost) -> str:
+def _title(what: str, cost: Cost, there: int = 0) -> str:
+    """The drawing's name, with how many of `there` layers are drawn when these are not all."""
     batch = f", batch {cost.batch:,}" if cost.batch > 1 else ""
-    return f"{what}: {_short(cost.model.name)}{batch}"
+    part = f", the first {MOST_BARS} of {there} layers" if there > MOST_BARS else ""
+    return f"{what}: {_short(cost.model.name)}{batch}{part}"
 
 
 def of_report(report: Report) -> Chart:
     """Parameter bars; parameters against FLOPs; or memory against the batch."""
     if report.topic == "memory":
         return _stack(report)
-    lines = [line for line in report.folded.lines if _shown(report, line.rows)][:MOST_BARS]
+    drawn = [line for line in report.folded.lines if _shown(report, line.rows)]
+    lines, there = drawn[:MOST_BARS], len(drawn)
     rows = report.cost.rows
     names = tuple(line.name for line in lines)
     held = tuple(float(sum(rows[n].params.value for n in line.rows)) for line in lines)
     if report.topic == "params":
-        title = _title("Parameters", report.cost)
+        title = _title("Parameters", report.cost, there)
         return Chart("bars", title, "parameters", "", names, (Series("parameters", held),))
     work = tuple(float(FLOPS_PER_MAC * sum(rows[n].macs.value for n in line.rows)) for line in lines)
     shares = (_shares("parameters", held, report.cost.params), _shares("FLOPs", work, report.cost.flops))
-    return Chart("bars", _title("Parameters against FLOPs", report.cost), "share in %", "", names, shares)
+    return Chart("bars", _title("Parameters against FLOPs", report.cost, there), "share in %", "", names, shares)
 
 
 def _shown(report: Report, numbers: Sequence[int]) -> bool:
@@ -132,16 +149,21 @@ def of_scaling(found: Scaling) -> Chart:
 
 
 def of_roofline(found: Roofline) -> Chart:
-    """Each layer with products at its intensity, on the roof."""
-    points = [point for point in found.points if point.flops][:MOST_BARS]
+    """Each layer with products at its intensity, on the roof; equal layers as one point, the slowest when many."""
+    equal: dict[tuple[int, int], list[Point]] = {}
+    for point in found.points:
+        if point.flops:
+            equal.setdefault((point.flops, point.moved), []).append(point)
+    slowest = sorted(equal.values(), key=lambda points: -len(points) * points[0].seconds)[:MOST_BARS]
+    drawn = [points for points in equal.values() if points in slowest]
     return Chart(
         "points",
         f"Roofline: {_short(found.cost.model.name)} on {found.hardware.title}",
         "FLOPs a byte",
         "FLOP/s",
-        tuple(point.name for point in points),
-        (Series("attainable", tuple(point.attainable for point in points)),),
-        tuple(point.intensity for point in points),
+        tuple(points[0].name + (f" ({len(points)}x)" if len(points) > 1 else "") for points in drawn),
+        (Series("attainable", tuple(points[0].attainable for points in drawn)),),
+        tuple(points[0].intensity for points in drawn),
         log=True,
         roof=(found.hardware.flops(found.cost.options.dtype), found.hardware.bandwidth),
     )
@@ -153,4 +175,4 @@ def of_profile(found: Profile) -> Chart:
     predicted = Series("predicted", tuple(1e6 * layer.predicted for layer in layers))
     measured = Series("measured", tuple(1e6 * layer.median for layer in layers))
     names = tuple(layer.name for layer in layers)
-    return Chart("bars", _title("Time", found.cost), "us", "", names, (predicted, measured))
+    return Chart("bars", _title("Time", found.cost, len(found.layers)), "us", "", names, (predicted, measured))

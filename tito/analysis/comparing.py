@@ -74,8 +74,8 @@ class Comparison:
         models = []
         for entry in self.entries:
             other = self.beaten_by(entry)
-            found = document(entry.cost, ())
-            found |= {"label": entry.label, "top1": entry.top1, "pareto": other is None}
+            found = {"label": entry.label, **document(entry.cost, ())}
+            found |= {"top1": entry.top1, "pareto": other is None}
             found |= {"beaten_by": other.label if other else None, "inference_bytes": entry.cost.inference_bytes}
             models.append(found)
         criteria = [*COSTS, *(["top1"] if self.with_accuracy else [])]

@@ -12,7 +12,8 @@ from tito.analysis.document import document
 from tito.analysis.insights import insights
 from tito.analysis.layers import Conv, read
 from tito.analysis.models import Given, count, first_word
-from tito.analysis.rules import padding_of
+from tito.analysis.report import with_explanations
+from tito.analysis.rules import added_rows
 from tito.analysis.shown import SHOWN, Shown
 from tito.analysis.spec import parse
 from tito.errors import UsageError
@@ -40,12 +41,12 @@ class Convolution:
         """The arithmetic of the output's height and width."""
         (_, height, width), row = self.cost.model.input_shape, self.cost.rows[0]
         return tuple(  # type: ignore[return-value]
-            _size_arithmetic(n, k, s, p, d, out)
-            for n, k, s, p, d, out in zip(
+            _size_arithmetic(n, k, s, more, d, out)
+            for n, k, s, more, d, out in zip(
                 (height, width),
                 self.layer.kernel,
                 self.layer.stride,
-                padding_of(self.layer),
+                added_rows(self.layer),
                 self.layer.dilation,
                 row.output_shape[1:],
                 strict=True,
@@ -80,19 +81,20 @@ class Convolution:
         found["convolution"] = {
             "kernel": list(self.layer.kernel),
             "stride": list(self.layer.stride),
-            "padding": list(padding_of(self.layer)),
+            "padding": [more // 2 for more in added_rows(self.layer)],
             "patch_bytes": self.patch_bytes,
             "instead": [{"name": one.name, "params": one.params, "macs": one.macs} for one in self.instead],
         }
-        return found
+        return with_explanations(found, "flops", self.cost) if self.shown.explain else found
 
 
-def _size_arithmetic(n: int, k: int, s: int, p: int, d: int, out: int) -> str:
+def _size_arithmetic(n: int, k: int, s: int, more: int, d: int, out: int) -> str:
     """'(32 + 2·1 - 3)/2 + 1 = 16, rounded down'."""
     span = d * (k - 1) + 1
     spread = f" [{d}·({k} - 1) + 1 = {span} wide]" if d > 1 else ""
-    rounded = ", rounded down" if (n + 2 * p - span) % s else ""
-    return f"({n} + 2·{p} - {span})/{s} + 1 = {out}{rounded}{spread}"
+    rounded = ", rounded down" if (n + more - span) % s else ""
+    padding = f"2·{more // 2}" if more % 2 == 0 else f"{more}"
+    return f"({n} + {padding} - {span})/{s} + 1 = {out}{rounded}{spread}"
 
 
 def _instead(conv: Convolution) -> list[Instead]:

@@ -1,4 +1,4 @@
-"""A counted model as JSON (schema `tito.analyze/1`) and as CSV, from the same rows as every table."""
+"""A counted model as JSON (schema `tito.analyze/1`), and any answer as CSV, from the same rows as every table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from tito.analysis.insights import Insight
 from tito.analysis.walk import Row
 
 SCHEMA = "tito.analyze/1"
-COLUMNS = ("name", "kind", "input_shape", "output_shape", "weights", "biases", "params", "macs", "flops", "bias_adds")
 
 
 def layer(row: Row) -> dict[str, Any]:
@@ -64,13 +63,24 @@ def document(cost: Cost, insights: Sequence[Insight]) -> dict[str, Any]:
     }
 
 
-def table(cost: Cost) -> str:
-    """The layers as CSV, one line each, shapes as 3x32x32."""
+def table(found: dict[str, Any]) -> str:
+    """The rows of an answer's document as CSV: its layers, points or models; shapes as 3x32x32."""
+    rows = [_flat(row) for row in next(found[key] for key in ("layers", "points", "models") if key in found)]
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(stream, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
-    for row in cost.rows:
-        facts = layer(row)
-        facts |= {key: shapes.text(facts[key]) for key in ("input_shape", "output_shape")}
-        writer.writerow(facts)
+    writer.writerows(rows)
     return stream.getvalue()
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """One line: numbers, words and shapes, with the totals among them; what is nested otherwise is left to the JSON."""
+    found: dict[str, Any] = {}
+    for key, value in row.items():
+        if key == "totals":
+            found |= value
+        elif key.endswith("_shape"):
+            found[key] = shapes.text(tuple(value))
+        elif not isinstance(value, dict | list) and key != "schema":
+            found[key] = value
+    return found

@@ -45,7 +45,7 @@ def target_of(written: str, directory: Path, root: Path) -> Target:
     Raises UsageError when there is no such file or no name behind the colon.
     """
     place, _, attribute = written.strip().rpartition(":")
-    if not place or re.fullmatch(r"[\\/].*", attribute) or attribute.endswith(".py"):
+    if not place or not attribute or re.fullmatch(r"[\\/].*", attribute) or attribute.endswith(".py"):
         file = written.strip().rstrip(":")
         raise UsageError(f"{file} does not say which object", f"name a model in it: {Path(file).name}:build")
     if not place.endswith(".py"):

@@ -56,7 +56,9 @@ def load(request: dict[str, Any]) -> Any:
             raise Refused(
                 "usage",
                 f"there is no module {name}",
-                "it is looked for from the workspace's root, then from the current directory",
+                "export the lesson that makes it: tito status"
+                if name.startswith("tinytorch.")
+                else "it is looked for from the workspace's root, then from the current directory",
             )
         found = importlib.import_module(name)
     where: ModuleType = found
@@ -472,10 +474,10 @@ def main(request_file: str) -> int:
             found = answer(request)
     except Refused as refused:
         found = refused.facts
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # KeyboardInterrupt and GeneratorExit too: they are the learner's
         found = {
             "error": "learner",
-            "message": f"{type(error).__name__}: {error}",
+            "message": f"{type(error).__name__}: {error}".removesuffix(": "),
             "frames": learner_frames(error),
         }
     place = Path(request["result"])

@@ -20,6 +20,9 @@ _SIZES = re.compile(r"\s*[0-9]+(?:\s*[-,\s]\s*[0-9]+)*\s*")
 _OBJECT = re.compile(r"[^\s:]*(?:[A-Za-z]:[\\/])?[^\s:]+\.py:[A-Za-z_][\w.]*|[A-Za-z_]\w*(?:\.\w+)*:[A-Za-z_][\w.]*")
 _FILE = re.compile(r"\S+\.py:?")
 
+#: A multiplication sign, a hyphen that does not break, an en dash and a minus.
+_FROM_A_PAGE = {0x00D7: "x", 0x2011: "-", 0x2013: "-", 0x2212: "-"}
+
 #: Words whose argument may look like an attribute: 'dropout:x' is a bad layer, not an object in a module.
 _SEQUENCE_FIRST = ("attn", "block", "mlp", "swiglu", "pos", "types", "ln", "rmsnorm", "cls")
 
@@ -47,8 +50,9 @@ def is_sizes(written: str) -> bool:
 
 
 def joined(arguments: Sequence[str]) -> str:
-    """The arguments of a command as one model."""
-    return " ".join(arguments).strip()
+    """The arguments of a command as one model; signs copied from a page become those of the keyboard."""
+    written = " ".join(" ".join(arguments).split())
+    return written if is_object(written) else written.translate(_FROM_A_PAGE)
 
 
 def count(written: str, options: Options | None = None, given: Given | None = None) -> Cost:
@@ -61,6 +65,8 @@ def count(written: str, options: Options | None = None, given: Given | None = No
         raise UsageError(f"--batch {options.batch}: a batch has at least one example")
     if options.batch > shapes.LARGEST:
         raise UsageError("--batch: larger than 10^12, which no batch is")
+    if given.seq is not None and given.seq > shapes.LARGEST:
+        raise UsageError("--seq: larger than 10^12, which no sequence is")
     if written.startswith("@"):
         return _preset(written, options, given)
     if is_sizes(written):
@@ -132,17 +138,19 @@ def _spec(written: str, options: Options, given: Given) -> Cost:
 
 def _refuse_broken_sizes(written: str) -> None:
     """Raise SpecError for what was meant as sizes: the part that is no number is named."""
-    parts = re.split(r"[\s,]+", written.strip())
-    if re.fullmatch(r"[0-9]+(x[0-9]+)+", written.strip()):
-        raise SpecError(f"{written.strip()}: sizes are separated by spaces, commas or dashes", "784 256 10", written)
+    parts = re.findall(r"[^\s,-]+", written)
+    if not parts or not re.match("[0-9]", parts[0]) or re.search(r"[*(|=:]", written):
+        return
     numbers = [part for part in parts if re.fullmatch("[0-9]+", part)]
-    if len(numbers) > 1 and parts[0] in numbers:
-        wrong = next(part for part in parts if part not in numbers)
+    wrong = next((part for part in parts if part not in numbers), None)
+    if wrong is None or re.fullmatch("[0-9]+(x[0-9]+)+", wrong):
         raise SpecError(
-            f"{wrong} is not a size: expected whole numbers, such as 784 256 10",
-            f"among layers write linear:{numbers[1]} in place of {numbers[1]}",
-            wrong,
+            f"{written}: sizes are separated by spaces, commas or dashes, one between two",
+            "784 256 10",
+            wrong or written,
         )
+    hint = f"among layers write linear:{numbers[-1]} in place of {numbers[-1]}" if numbers else ""
+    raise SpecError(f"{wrong} is not a size: expected whole numbers, such as 784 256 10", hint, wrong)
 
 
 def first_word(nodes: Sequence[Node]) -> Word | None:

@@ -56,6 +56,10 @@ def _bars(axes: Any, chart: Chart) -> None:
         axes.barh(places, series.values, height=height, label=series.name, hatch=HATCHES[number % len(HATCHES)])
     axes.set_yticks([index + 0.4 - height / 2 for index in range(len(chart.names))], chart.names, fontsize=7)
     axes.invert_yaxis()
+    if max(max(series.values) for series in chart.series) >= 1e4:
+        from matplotlib.ticker import EngFormatter
+
+        axes.xaxis.set_major_formatter(EngFormatter())
 
 
 def _stack(axes: Any, chart: Chart) -> None:
@@ -82,11 +86,12 @@ def _points(axes: Any, chart: Chart) -> None:
     if chart.roof:
         _roof(axes, chart)
     axes.plot(chart.xs, series.values, "o")
-    turned = -40 if len(chart.names) > 6 else 0
+    turned = -40 if chart.roof or len(chart.names) > 6 else 0
     for name, x, y in _apart(chart):
         axes.annotate(name, (x, y), textcoords="offset points", xytext=(3, -6), fontsize=6, rotation=turned, va="top")
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.margins(0.1)  # room for the names of the outermost points
 
 
 def _apart(chart: Chart) -> list[tuple[str, float, float]]:

@@ -34,13 +34,14 @@ def _bert_pooled(depth: int, width: int, heads: int) -> Callable[[], str]:
 
 
 def _llama(
-    depth: int, width: int, heads: int, hidden: int, *, vocab: int = 32000, kv_heads: int = 0
+    depth: int, width: int, heads: int, hidden: int, *, vocab: int = 32000, kv_heads: int = 0, tied: bool = False
 ) -> Callable[[], str]:
     attention = f"attn:{width}h{heads}" + (f"kv{kv_heads}" if kv_heads else "")
+    head = "unembed" if tied else f"linear:{width}x{vocab} nobias"
     return lambda: (
         f"embed:{vocab}x{width} "
         f"{depth}*(block=(res(rmsnorm {attention} nobias) res(rmsnorm swiglu:{hidden} nobias))) "
-        f"rmsnorm head=linear:{width}x{vocab} nobias"
+        f"rmsnorm head={head}"
     )
 
 
@@ -188,5 +189,38 @@ PRESETS = [
         _llama(32, 4096, 32, 14336, vocab=128256, kv_heads=8),
         8_030_261_248,
         "8 billion",
+    ),
+    _language(
+        "llama3-70b",
+        "Llama 3 70B",
+        2024,
+        f"grouped-query attention (8), {LLAMA_VARIANT.replace('4096', '8192')}",
+        "Grattafiori et al. 2024, arXiv:2407.21783",
+        8192,
+        _llama(80, 8192, 64, 28672, vocab=128256, kv_heads=8),
+        70_553_706_496,
+        "70 billion",
+    ),
+    _language(
+        "tinyllama",
+        "TinyLlama 1.1B",
+        2024,
+        f"grouped-query attention (4), {LLAMA_VARIANT.replace('4096', '2048')}",
+        "Zhang et al. 2024, arXiv:2401.02385",
+        2048,
+        _llama(22, 2048, 32, 5632, kv_heads=4),
+        1_100_048_384,
+        "1.1 billion",
+    ),
+    _language(
+        "smollm-135m",
+        "SmolLM 135M",
+        2024,
+        f"grouped-query attention (3), {LLAMA_VARIANT.replace('4096', '2048').replace('untied', 'tied')}",
+        "SmolLM, Ben Allal et al. 2024, Hugging Face",
+        2048,
+        _llama(30, 576, 9, 1536, vocab=49152, kv_heads=3, tied=True),
+        134_515_008,
+        "135 million",
     ),
 ]

@@ -91,6 +91,16 @@ def _mobilenetv2() -> str:
     return " ".join(parts)
 
 
+def _mobilenetv1() -> str:
+    """Table 1 of the paper: a depthwise and a pointwise convolution, thirteen times."""
+    table = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]
+    pairs = [
+        f"sep{number}=(dwconv:3s{stride}p1 nobias bn relu6 conv:{out}k1 nobias bn relu6)"
+        for number, (out, stride) in enumerate(table, 1)
+    ]
+    return f"stem=(conv:3x32k3s2p1 nobias bn relu6) {' '.join(pairs)} gap dropout0.001 classifier=linear:1024x1000"
+
+
 def _squeezenet() -> str:
     def fire(squeeze: int, expand: int) -> str:
         return f"conv:{squeeze}k1 relu cat(conv:{expand}k1 relu | conv:{expand}k3p1 relu)"
@@ -106,16 +116,21 @@ def _squeezenet() -> str:
     return f"conv:3x96k7s2 relu pool3s2c {' '.join(inside)} dropout0.5 conv:1000k1 relu gap"
 
 
-def _densenet121() -> str:
+def _densenet(depths: Sequence[int]) -> Callable[[], str]:
+    """Dense blocks of growth 32 from 64 channels; a transition halves channels and size."""
     layer = "cat( | bn relu conv:128k1 nobias bn relu conv:32k3p1 nobias)"
-    parts, channels = ["conv0=conv:3x64k7s2p3 nobias bn relu pool3s2p1"], 64
-    for number, depth in enumerate((6, 12, 24, 16), 1):
-        parts.append(f"dense{number}=({depth}*({layer}))")
-        channels += 32 * depth
-        if number < 4:
-            channels //= 2
-            parts.append(f"transition{number}=(bn relu conv:{channels}k1 nobias avgpool2)")
-    return f"{' '.join(parts)} bn relu gap classifier=linear:1024x1000"
+
+    def layers() -> str:
+        parts, channels = ["conv0=conv:3x64k7s2p3 nobias bn relu pool3s2p1"], 64
+        for number, depth in enumerate(depths, 1):
+            parts.append(f"dense{number}=({depth}*({layer}))")
+            channels += 32 * depth
+            if number < len(depths):
+                channels //= 2
+                parts.append(f"transition{number}=(bn relu conv:{channels}k1 nobias avgpool2)")
+        return f"{' '.join(parts)} bn relu gap classifier=linear:{channels}x1000"
+
+    return layers
 
 
 def _googlenet() -> str:
@@ -199,6 +214,9 @@ PRESETS = [
         "vgg11", "VGG-11", 2014, "Simonyan, Zisserman, arXiv:1409.1556", _vgg((1, 1, 2, 2, 2)), 132_863_336, 69.020
     ),
     _torchvision(
+        "vgg13", "VGG-13", 2014, "Simonyan, Zisserman, arXiv:1409.1556", _vgg((2, 2, 2, 2, 2)), 133_047_848, 69.928
+    ),
+    _torchvision(
         "vgg16", "VGG-16", 2014, "Simonyan, Zisserman, arXiv:1409.1556", _vgg((2, 2, 3, 3, 3)), 138_357_544, 71.592
     ),
     _torchvision(
@@ -259,7 +277,40 @@ PRESETS = [
         "squeezenet", "SqueezeNet 1.0", 2016, "Iandola et al., arXiv:1602.07360", _squeezenet, 1_248_424, 58.092
     ),
     _torchvision(
-        "densenet121", "DenseNet-121", 2016, "Huang et al., arXiv:1608.06993", _densenet121, 7_978_856, 74.434
+        "densenet121",
+        "DenseNet-121",
+        2016,
+        "Huang et al., arXiv:1608.06993",
+        _densenet((6, 12, 24, 16)),
+        7_978_856,
+        74.434,
+    ),
+    _torchvision(
+        "densenet169",
+        "DenseNet-169",
+        2016,
+        "Huang et al., arXiv:1608.06993",
+        _densenet((6, 12, 32, 32)),
+        14_149_480,
+        75.600,
+    ),
+    _torchvision(
+        "densenet201",
+        "DenseNet-201",
+        2016,
+        "Huang et al., arXiv:1608.06993",
+        _densenet((6, 12, 48, 32)),
+        20_013_928,
+        76.896,
+    ),
+    _torchvision(
+        "wide-resnet50",
+        "Wide ResNet-50-2",
+        2016,
+        "Zagoruyko, Komodakis, arXiv:1605.07146",
+        _resnet((3, 4, 6, 3), True, base=128),
+        68_883_240,
+        78.468,
     ),
     _torchvision(
         "resnext50",
@@ -269,6 +320,17 @@ PRESETS = [
         _resnet((3, 4, 6, 3), True, groups=32, base=4),
         25_028_904,
         77.618,
+    ),
+    Preset(
+        "mobilenetv1",
+        "MobileNet 1.0",
+        2017,
+        "224x224, as in the paper and TensorFlow's release, batch norm after each convolution",
+        "Howard et al. 2017, arXiv:1704.04861",
+        IMAGENET,
+        _mobilenetv1,
+        published=4_231_976,
+        rounded="4.2 million and 569 million MACs in the paper",
     ),
     _torchvision(
         "mobilenetv2", "MobileNetV2 1.0", 2018, "Sandler et al., arXiv:1801.04381", _mobilenetv2, 3_504_872, 71.878

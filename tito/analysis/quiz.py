@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +93,7 @@ def questions(cost: Cost, column: str, most: int = 8) -> tuple[Question, ...]:
     found = [question for row in cost.rows if (question := makers[column](cost, row)) is not None]
     if not found:
         raise UsageError(f"{cost.model.name} has nothing in the column {column} to ask for")
-    return tuple(found[:most]) if len(found) > most else (*found, *_total(cost, column, len(found)))
+    return tuple(found[:most]) if len(found) > most else (*found, *_total(cost, column, found))
 
 
 def _place(row: Row) -> str:
@@ -109,6 +109,8 @@ def _params(cost: Cost, row: Row) -> Question | None:
         slips.append((row.weights.value, "the biases are forgotten"))
     if row.output_shape and row.kind == "linear" and row.biases:
         slips.append((row.weights.value + row.input_shape[-1], "a bias for each input; it is one for each output"))
+    if cost.batch > 1:
+        slips.append((cost.batch * answer, "parameters are the same for every batch"))
     return Question(row.name, f"parameters of {_place(row)}", answer, row.params.equation, tuple(slips))
 
 
@@ -123,29 +125,38 @@ def _weight_slips(row: Row, rest: int) -> Iterator[tuple[int, str]]:
     yield inputs * height * width + rest, "the output channels are missing"
 
 
-def _mac_slips(cost: Cost, row: Row) -> Iterator[tuple[int, str]]:
+def _missing(cost: Cost, row: Row) -> Iterator[tuple[int, str]]:
+    """MACs of a row with a factor missing or exchanged."""
     macs = row.macs.value
-    yield 2 * macs, "these are FLOPs: twice the MACs"
-    yield macs + row.bias_adds.value, "the bias additions are counted in; they have their own column"
     if cost.batch > 1:
         yield macs // cost.batch, f"that is one example: the batch of {grouped(cost.batch)} is missing"
-    if row.kind == "conv":
-        out, inputs, height, width = row.weights.terms[0]
-        yield macs // height, "the kernel has two sides: k², not k"
-        yield macs // (height * width), "the kernel's k² is missing"
-        yield macs // inputs, "the input channels are missing"
-        yield macs // out, "the output channels are missing"
-        places = shapes.size(row.output_shape[1:])
-        yield macs // places, "the places of the output (height x width) are missing"
-        yield macs // places * shapes.size(row.input_shape[1:]), "the output's height x width counts, not the input's"
-    yield row.params.value, "that is the number of parameters"
+    if row.kind == "linear" and len(row.input_shape) > 1:
+        positions = shapes.size(row.input_shape[:-1])
+        yield macs // positions, f"that is one position: the {grouped(positions)} positions are missing"
+    if row.kind != "conv":
+        return
+    out, inputs, height, width = row.weights.terms[0]
+    yield macs // height, "the kernel has two sides: k², not k"
+    yield macs // (height * width), "the kernel's k² is missing"
+    yield macs // inputs, "the input channels are missing"
+    yield macs // out, "the output channels are missing"
+    places = shapes.size(row.output_shape[1:])
+    yield macs // places, "the places of the output (height x width) are missing"
+    yield macs // places * shapes.size(row.input_shape[1:]), "the output's height x width counts, not the input's"
 
 
 def _macs(cost: Cost, row: Row) -> Question | None:
     if not row.macs:
         return None
+    macs = row.macs.value
     text = f"forward MACs of {_place(row)}, batch {grouped(cost.batch)}"
-    return Question(row.name, text, row.macs.value, row.macs.equation, tuple(_mac_slips(cost, row)))
+    slips = (
+        (FLOPS_PER_MAC * macs, "these are FLOPs: twice the MACs"),
+        (macs + row.bias_adds.value, "the bias additions are counted in; they have their own column"),
+        *_missing(cost, row),
+        (row.params.value, "that is the number of parameters"),
+    )
+    return Question(row.name, text, macs, row.macs.equation, slips)
 
 
 def _flops(cost: Cost, row: Row) -> Question | None:
@@ -155,13 +166,13 @@ def _flops(cost: Cost, row: Row) -> Question | None:
     text = f"forward FLOPs of {_place(row)}, batch {grouped(cost.batch)}"
     arithmetic = f"2·{row.macs} = {grouped(2 * macs)}"
     adds = row.bias_adds.value
-    slips = [
+    slips = (
         (macs, "these are MACs: 1 MAC = 2 FLOPs"),
         (FLOPS_PER_MAC * macs + adds, "the bias additions are counted in; they have their own column"),
-        *((FLOPS_PER_MAC * number, slip) for number, slip in list(_mac_slips(cost, row))[2:-1]),
+        *((FLOPS_PER_MAC * number, slip) for number, slip in _missing(cost, row)),
         (row.params.value, "that is the number of parameters"),
-    ]
-    return Question(row.name, text, FLOPS_PER_MAC * macs, arithmetic, tuple(slips))
+    )
+    return Question(row.name, text, FLOPS_PER_MAC * macs, arithmetic, slips)
 
 
 def _memory(cost: Cost, row: Row) -> Question | None:
@@ -176,11 +187,12 @@ def _memory(cost: Cost, row: Row) -> Question | None:
     if cost.batch > 1:
         slips.append((size // cost.batch, f"that is one example: the batch of {grouped(cost.batch)} is missing"))
     slips.append((2 * size, "twice too much"))
+    slips.append((8 * size, "these are bits: a byte has 8"))
     text = f"bytes of the output of {_place(row)}, batch {grouped(cost.batch)}, {cost.options.dtype}"
     return Question(row.name, text, size, arithmetic, tuple(slips), in_bytes=True)
 
 
-def _total(cost: Cost, column: str, asked: int) -> tuple[Question, ...]:
+def _total(cost: Cost, column: str, found: Sequence[Question]) -> tuple[Question, ...]:
     """The total, when there is more than one layer to add."""
     if column == "memory":
         bits = cost.dtype.weight_bits
@@ -189,20 +201,24 @@ def _total(cost: Cost, column: str, asked: int) -> tuple[Question, ...]:
         slips: tuple[tuple[int, str], ...] = ((cost.params, each),) if bits > 8 else ()
         text = f"bytes of all parameters in {cost.options.dtype}"
         return (Question("total", text, cost.param_bytes, arithmetic, slips, in_bytes=True),) if cost.params else ()
-    if asked < 2:
+    if len(found) < 2:
         return ()
-    if column == "params":
-        slips = ((cost.weights, "the biases are forgotten"),)
-        return (Question("total", "parameters in all", cost.params, _sum(cost, "params"), slips),)
-    if column == "macs":
-        slips = ((cost.flops, "these are FLOPs: twice the MACs"),)
-        return (Question("total", "forward MACs in all", cost.macs, _sum(cost, "macs"), slips),)
-    slips = (
-        (cost.macs, "these are MACs: 1 MAC = 2 FLOPs"),
-        (cost.flops + cost.bias_adds, "the bias additions are counted in; they have their own column"),
+    text, arithmetic = {
+        "params": ("parameters in all", _sum(cost, "params")),
+        "macs": ("forward MACs in all", _sum(cost, "macs")),
+        "flops": ("forward FLOPs in all", f"2·{grouped(cost.macs)} = {grouped(cost.flops)}"),
+    }[column]
+    return (Question("total", text, sum(question.answer for question in found), arithmetic, _in_every(found)),)
+
+
+def _in_every(found: Sequence[Question]) -> tuple[tuple[int, str], ...]:
+    """Sums in which the same slip was made in each layer that allows it."""
+    slips = dict.fromkeys(slip for question in found for _, slip in question.slips)
+    wrong = [{slip: number for number, slip in question.slips} for question in found]
+    return tuple(
+        (sum(own.get(slip, question.answer) for own, question in zip(wrong, found, strict=True)), slip)
+        for slip in slips
     )
-    arithmetic = f"2·{grouped(cost.macs)} = {grouped(cost.flops)}"
-    return (Question("total", "forward FLOPs in all", cost.flops, arithmetic, slips),)
 
 
 def _sum(cost: Cost, which: str) -> str:

@@ -75,10 +75,7 @@ class Report:
             found["fit"] = {"limit": self.fit.limit, "training": self.fit.training, "inference": self.fit.inference}
         if self.hardware:
             found["time"] = _time(self.cost, self.hardware)
-        if self.shown.explain:
-            for layer, row in zip(found["layers"], self.cost.rows, strict=True):
-                layer["explain"] = dict(explained(self.topic, self.cost, row))
-        return found
+        return with_explanations(found, self.topic, self.cost) if self.shown.explain else found
 
 
 def fit(cost: Cost, limit: int) -> Fit:
@@ -117,13 +114,18 @@ def _time(cost: Cost, hardware: Hardware) -> dict[str, Any]:
         "peak_flops": hardware.flops(cost.options.dtype),
         "bandwidth": hardware.bandwidth,
         "forward_seconds_at_least": least_seconds(cost, hardware),
-        "training_seconds_at_least": cost.training_flops / hardware.flops(cost.options.dtype),
+        "training_seconds_at_least": least_training_seconds(cost, hardware),
     }
 
 
 def least_seconds(cost: Cost, hardware: Hardware) -> float:
     """The forward pass at the roof, layer after layer."""
     return sum(point.seconds for point in roofline(cost, hardware))
+
+
+def least_training_seconds(cost: Cost, hardware: Hardware) -> float:
+    """The forward pass at the roof, and the backward pass as if memory were no limit."""
+    return least_seconds(cost, hardware) + (cost.training_flops - cost.flops) / hardware.flops(cost.options.dtype)
 
 
 def explained(topic: str, cost: Cost, row: Row) -> list[tuple[str, str]]:
@@ -145,6 +147,13 @@ def explained(topic: str, cost: Cost, row: Row) -> list[tuple[str, str]]:
         ]
         return cells if macs else [("FLOPs", "0 in the headline")]
     return _explained_bytes(cost, row)
+
+
+def with_explanations(found: dict[str, Any], topic: str, cost: Cost) -> dict[str, Any]:
+    """A document whose layers say how they were counted."""
+    for layer, row in zip(found["layers"], cost.rows, strict=True):
+        layer["explain"] = dict(explained(topic, cost, row))
+    return found
 
 
 def backward(row: Row) -> str:

@@ -104,29 +104,29 @@ def image(flow: Flow, token: str, what: str) -> tuple[int, int, int]:
 
 
 def output_size(
-    size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1), ceil: bool = False
+    size: Pair, kernel: Pair, stride: Pair, added: Pair, dilation: Pair = (1, 1), ceil: bool = False
 ) -> Pair:
-    """Height and width of a windowed layer's result: (size + 2·padding - span)/stride + 1, rounded down.
+    """Height and width of a windowed layer's result: (size + added - span)/stride + 1, rounded down.
 
-    `span` is dilation·(kernel - 1) + 1. With `ceil`, rounded up, and a last window that would start
-    beyond the input and its padding is left out (as PyTorch's ceil_mode).
+    `added` is the padding of both sides, `span` is dilation·(kernel - 1) + 1. With `ceil`, rounded up, and a
+    last window that would start beyond the input and its padding is left out (as PyTorch's ceil_mode).
     """
 
-    def one(n: int, k: int, s: int, p: int, d: int) -> int:
-        room = n + 2 * p - d * (k - 1) - 1
+    def one(n: int, k: int, s: int, more: int, d: int) -> int:
+        room = n + more - d * (k - 1) - 1
         if room < 0:
             return 0
         steps = -(-room // s) if ceil else room // s
-        return steps if ceil and steps * s >= n + p else steps + 1
+        return steps if ceil and steps * s >= n + more // 2 else steps + 1
 
-    h, w = (one(*numbers) for numbers in zip(size, kernel, stride, padding, dilation, strict=True))
+    h, w = (one(*numbers) for numbers in zip(size, kernel, stride, added, dilation, strict=True))
     return h, w
 
 
-def _fits(flow: Flow, token: str, result: Pair, kernel: Pair, padding: Pair) -> None:
+def _fits(flow: Flow, token: str, result: Pair, kernel: Pair, added: Pair) -> None:
     """Raises SpecError when the window is larger than the image with its padding."""
     if min(result) < 1:
-        least = shapes.text((max(1, kernel[0] - 2 * padding[0]), max(1, kernel[1] - 2 * padding[1])))
+        least = shapes.text((max(1, kernel[0] - added[0]), max(1, kernel[1] - added[1])))
         raise SpecError(
             f"{token} after {flow.after} gets {shapes.text(flow.shape)}; its window needs at least {least}",
             "use padding (p1), a smaller window, or fewer layers that shrink the image",
@@ -134,12 +134,12 @@ def _fits(flow: Flow, token: str, result: Pair, kernel: Pair, padding: Pair) -> 
         )
 
 
-def padding_of(layer: Conv) -> Pair:
-    """The padding as written, or the one that keeps the size at stride 1 (an odd kernel's)."""
+def added_rows(layer: Conv) -> Pair:
+    """Rows and columns of zeros on both sides together: twice the padding written, or what keeps the size."""
     if layer.padding is not None:
-        return layer.padding
+        return (2 * layer.padding[0], 2 * layer.padding[1])
     (height, width), (down, across) = layer.kernel, layer.dilation
-    return (down * (height - 1) // 2, across * (width - 1) // 2)
+    return (down * (height - 1), across * (width - 1))
 
 
 @rule.register
@@ -147,8 +147,8 @@ def _conv(layer: Conv, walk: Walk, flow: Flow, token: str, label: str) -> Flow:
     channels, height, width = image(flow, token, "a convolution")
     if layer.inputs is not None and layer.inputs != channels:
         raise SpecError(
-            f"{token} after {flow.after} gets {channels} channels ({shapes.text(flow.shape)}); "
-            f"you wrote {layer.inputs}",
+            f"{token} after {flow.after} gets {channels} channel{'s' if channels > 1 else ''} "
+            f"({shapes.text(flow.shape)}); you wrote {layer.inputs}",
             "leave the input channels out: conv:OUTkK",
             token,
         )
@@ -160,9 +160,9 @@ def _conv(layer: Conv, walk: Walk, flow: Flow, token: str, label: str) -> Flow:
             f"{shapes.text(flow.shape)} is the shape here",
             token,
         )
-    padding = padding_of(layer)
-    result = output_size((height, width), layer.kernel, layer.stride, padding, layer.dilation)
-    _fits(flow, token, result, _span(layer), padding)
+    added = added_rows(layer)
+    result = output_size((height, width), layer.kernel, layer.stride, added, layer.dilation)
+    _fits(flow, token, result, _span(layer), added)
     filters = (out, channels // groups, *layer.kernel)
     per = "in/groups" if groups > 1 else "in"
     return walk.add(
@@ -196,8 +196,9 @@ def _pool(layer: Pool, walk: Walk, flow: Flow, token: str, label: str) -> Flow:
             f"the shape here is {shapes.text(flow.shape)}",
             token,
         )
-    result = output_size((height, width), layer.kernel, layer.stride, layer.padding, ceil=layer.ceil)
-    _fits(flow, token, result, layer.kernel, layer.padding)
+    added = (2 * layer.padding[0], 2 * layer.padding[1])
+    result = output_size((height, width), layer.kernel, layer.stride, added, ceil=layer.ceil)
+    _fits(flow, token, result, layer.kernel, added)
     keeps = (flow.tensor,) if layer.kind == "maxpool" else ()
     return walk.add(flow, Row(label or walk.name(layer.kind), layer.kind, keeps=keeps), (channels, *result))
 

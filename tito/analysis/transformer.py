@@ -9,6 +9,7 @@ from typing import Any
 from tito.analysis.cost import Cost
 from tito.analysis.document import document
 from tito.analysis.insights import Insight, insights
+from tito.analysis.report import with_explanations
 from tito.analysis.shown import SHOWN, Shown
 from tito.analysis.walk import Row
 from tito.errors import UsageError
@@ -85,7 +86,7 @@ class Transformer:
             "flops_per_token": self.flops_per_token,
             "six_n": self.six_n,
         }
-        return found
+        return with_explanations(found, "flops", self.cost) if self.shown.explain else found
 
 
 def _part(row: Row) -> str:

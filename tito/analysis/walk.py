@@ -13,6 +13,9 @@ from tito.analysis.layers import read
 from tito.analysis.shapes import Shape
 from tito.analysis.spec import LONGEST, Branch, Group, Node, Repeat, SpecError, Word
 
+#: Values in one array: what the largest sizes of an image make, and few enough for every sum to have a logarithm.
+MOST_VALUES = shapes.LARGEST**3
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
@@ -150,6 +153,8 @@ class Walk:
         """
         if len(self.rows) >= LONGEST:
             raise SpecError(f"more than {LONGEST:,} layers", "use fewer repeats")
+        if shapes.size(shape) > MOST_VALUES:
+            raise SpecError(f"{row.name} would give more than 10^36 values", "use fewer or smaller layers", row.name)
         macs = row.macs.value
         learned = flow.learned or learns or bool(row.weights.terms) or bool(row.biases.terms)
         output = flow.tensor if view else self.tensor(shapes.size(shape))
@@ -241,10 +246,22 @@ def _added(ends: Sequence[Flow]) -> Shape:
         raise SpecError(
             f"res(...): the body gives {shapes.text(body)} and the shortcut {shapes.text(way)}; "
             "they must be the same to be added",
-            "give the shortcut a layer of its own: res(body | conv:64k1s2)",
+            _shortcut(body, way),
             "res",
         )
     return body
+
+
+def _shortcut(body: Shape, way: Shape) -> str:
+    """A layer that would make the shortcut's shape the body's, when there is one."""
+    if len(body) == len(way) == 3:
+        stride = -(-way[1] // body[1])
+        if tuple(-(-side // stride) for side in way[1:]) == body[1:]:
+            return f"give the shortcut a layer: res(... | conv:{body[0]}k1{f's{stride}' if stride > 1 else ''})"
+        return "padding keeps the size: p1 for a 3x3 window, psame for any"
+    if len(body) == len(way) and body[:-1] == way[:-1]:
+        return f"give the shortcut a layer: res(... | linear:{body[-1]})"
+    return "the body must give back the shape that it gets"
 
 
 def _joined(ends: Sequence[Flow]) -> Shape:
@@ -255,7 +272,7 @@ def _joined(ends: Sequence[Flow]) -> Shape:
         raise SpecError(
             f"cat(...): the branches give {' and '.join(map(shapes.text, found))}; "
             "all but the channels must be the same",
-            "padding keeps the size: conv:64k3p1",
+            "padding keeps the size: p1 for a 3x3 window, psame for any",
             "cat",
         )
     if len(found[0]) == 3:

@@ -64,33 +64,36 @@ def _answer(session: Session, topic: str, model: list[str] | None, ask: Ask) -> 
         "flops": views.flops,
         "memory": views.memory,
     }
-    if ask.csv:
-        from tito.analysis.document import table
-
-        _refuse_both(session)
-        sys.stdout.write(table(report.cost))
-        return
     show(session, report, view[topic], ask)
 
 
 def show(session: Session, facts: F, view: Callable[[F], Iterable[Block]], ask: Ask) -> None:
-    """Show facts, and draw them: below in the terminal, or into the file that --plot names."""
-    if ask.plot and ask.plot != BARS:
-        from tito.analysis import charts, plot
+    """Show facts, or write them as CSV, and draw them: below in the terminal, or into the file that --plot names."""
+    if ask.csv:
+        from tito.analysis.document import table
 
-        plot.save(charts.chart_of(facts), Path(ask.plot))
-        session.note(f"drawn into {ask.plot}")
-    session.show(facts, view)
-    if ask.plot == BARS and not session.json:
-        from tito.analysis import charts
+        if session.json or ask.plot:
+            raise UsageError("--csv is an answer by itself", "leave --json and --plot out")
+        sys.stdout.write(table(facts.to_json()))
+        return
+    bars = ask.plot == BARS
+    if not ask.plot or (bars and session.json):
+        session.show(facts, view)
+        return
+    from tito.analysis.charts import chart_of
+
+    drawing = chart_of(facts)
+    if bars:
         from tito.render.charts import chart
 
-        session.draw(chart(charts.chart_of(facts)), sys.stdout)
+        session.show(facts, view)
+        session.draw(chart(drawing), sys.stdout)
+        return
+    from tito.analysis import plot
 
-
-def _refuse_both(session: Session) -> None:
-    if session.json:
-        raise UsageError("--csv and --json are two answers", "give one of them")
+    plot.save(drawing, Path(ask.plot))
+    session.note(f"drawn into {ask.plot}")
+    session.show(facts, view)
 
 
 @model_command(
@@ -141,7 +144,7 @@ def memory(session: Session, ask: Ask, model: ModelArg = None) -> None:
 
 @model_command(
     app,
-    "batch dtype optimizer input seq activation units plot",
+    "batch dtype optimizer input seq activation units csv plot",
     [
         "tito analyze compare 784-256-10 784-128-128-10 784-512-512-10",
         "tito analyze compare @alexnet @resnet50 @mobilenetv2",
@@ -165,7 +168,7 @@ def compare(session: Session, ask: Ask, models: ModelsArg = None) -> None:
 
 @model_command(
     app,
-    "input batch dtype units",
+    "input batch dtype units explain csv",
     [
         "tito analyze conv 3 64 3 --size 32x32",
         "tito analyze conv 64 128 3 --size 56 --stride 2 --padding 1 --groups 4",
@@ -190,7 +193,7 @@ def conv(
 
     written, given = models.joined(layer or ()), ask.given
     if models.is_sizes(written):
-        numbers = [int(part[:13]) for part in written.replace(",", " ").replace("-", " ").split()]
+        numbers = [shapes.whole(part, written) for part in written.replace(",", " ").replace("-", " ").split()]
         if len(numbers) != 3 or not size:
             raise UsageError(
                 "a convolution is IN OUT KERNEL and the image's --size", "tito analyze conv 3 64 3 --size 32x32"
@@ -200,12 +203,12 @@ def conv(
         written = convolution.written(
             numbers, stride=stride, padding=padding, groups=groups or 1, dilation=dilation, bias=bias
         )
-    session.show(convolution.analyze(written, ask.options, given, ask.shown), view)
+    show(session, convolution.analyze(written, ask.options, given, ask.shown), view, ask)
 
 
 @model_command(
     app,
-    "seq batch dtype input units",
+    "seq batch dtype input units explain csv",
     [
         "tito analyze transformer --layers 12 --dim 768 --heads 12 --seq 1024",
         "tito analyze transformer --layers 4 --dim 128 --heads 4 --vocab 256 --seq 128 --batch 16",
@@ -244,12 +247,12 @@ def transformer(
             tied=tied,
         )
         cost = counted(session, [written], ask.with_seq(seq))
-    session.show(transformers.analyze(cost, ask.shown), view)
+    show(session, transformers.analyze(cost, ask.shown), view, ask)
 
 
 @model_command(
     app,
-    "",
+    "csv",
     ["tito analyze famous", "tito analyze famous resnet18", "tito analyze famous gpt3 --json"],
     "List well-known models, or show where one comes from and its layers.",
 )
@@ -258,17 +261,15 @@ def famous(session: Session, ask: Ask, name: NameArg = None) -> None:
     from tito.analysis import catalogue
     from tito.render import analysis_answers as answers
 
-    if name is None:
-        session.show(catalogue.catalogue(), answers.catalogue)
-    elif session.json:
-        session.show(catalogue.catalogue([name]), answers.catalogue)
+    if name is None or session.json or ask.csv:
+        show(session, catalogue.catalogue([name] if name else None), answers.catalogue, ask)
     else:
         session.draw(answers.preset(catalogue.famous(name)), sys.stdout)
 
 
 @model_command(
     app,
-    "input seq batch activation dtype optimizer units plot",
+    "input seq batch activation dtype optimizer units csv plot",
     [
         "tito analyze scaling 784 256 256 10 --vary width 64:2048:x2",
         "tito analyze scaling 784 256 10 --vary depth 1:8",
@@ -298,7 +299,7 @@ def scaling(session: Session, ask: Ask, model: ModelArg = None, vary: VaryOption
 
 @model_command(
     app,
-    "input seq batch activation dtype units hw every plot",
+    "input seq batch activation dtype units hw every csv plot",
     [
         "tito analyze roofline 784 256 10 --batch 32 --hw this",
         "tito analyze roofline @resnet50 --batch 8 --hw a100 --dtype fp16",
@@ -318,7 +319,7 @@ def roofline(session: Session, ask: Ask, model: ModelArg = None) -> None:
 
 @model_command(
     app,
-    "input seq batch hw plot",
+    "input seq batch hw csv plot",
     [
         "tito analyze profile model.py:build --input 784 --batch 32",
         "tito analyze profile tinytorch.capstone:build --input 3x32x32 --repeats 50",

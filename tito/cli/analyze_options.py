@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -69,7 +70,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "units": (Annotated[UnitsName | None, typer.Option("--units", help="Powers of 10 or of 2; both.")], None),
     "explain": (Annotated[bool, typer.Option("--explain", help="Print the arithmetic behind each cell.")], False),
     "every": (Annotated[bool, typer.Option("--all", help="Every layer, however long the table.")], False),
-    "csv": (Annotated[bool, typer.Option("--csv", help="Answer with the layers as CSV.")], False),
+    "csv": (Annotated[bool, typer.Option("--csv", help="Answer with the rows as CSV.")], False),
     "plot": (
         Annotated[str, typer.Option("--plot", metavar="[=FILE]", help="Bars here, or a drawing (PNG, SVG).")],
         "",
@@ -111,9 +112,9 @@ class Ask:
         if self.activation:
             from tito.analysis.layers import ACTIVATIONS
 
-            if self.activation not in ACTIVATIONS:
+            if self.activation.lower() not in ACTIVATIONS:
                 raise UsageError(f"--activation {self.activation} is not known", f"one of {', '.join(ACTIVATIONS)}")
-        return models.Given(shapes.parse(self.input) if self.input else None, self.seq, self.activation)
+        return models.Given(shapes.parse(self.input) if self.input else None, self.seq, self.activation.lower())
 
     def with_seq(self, seq: int) -> Ask:
         """The same with this many tokens."""
@@ -190,11 +191,20 @@ def counted(session: Session, words: Sequence[str] | None, ask: Ask) -> Cost:
 
 
 class _Command(QuickCommand):
-    """Lets --plot stand alone, and a model begin with a dash or a number."""
+    """Lets --plot stand alone, and names a size below zero instead of calling it an option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """`--plot` without `=FILE` means bars here."""
-        return super().parse_args(ctx, [f"--plot={BARS}" if one == "--plot" else one for one in args])
+        """`--plot` means bars here, unless a file's name follows. Raises UsageError for a negative size."""
+        words: list[str] = []
+        for word in args:
+            before = words[-1] if words else ""
+            if before == f"--plot={BARS}" and word.lower().endswith((".png", ".svg", ".pdf")):
+                words[-1] = f"--plot={word}"
+                continue
+            if re.match(r"-[0-9]", word) and not before.startswith("--"):
+                raise UsageError(f"{word}: expected a size or a count of at least 1", f"such as {word[1:]}")
+            words.append(f"--plot={BARS}" if word in ("--plot", "--plot=") else word)
+        return super().parse_args(ctx, words)
 
 
 def model_command(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tito.cli import gradebook
 from tito.cli.boundary import Session, command, new_app
-from tito.cli.options import ModuleArg
+from tito.cli.options import ModuleArg, YesOption
+from tito.errors import UsageError
+
+if TYPE_CHECKING:
+    from tito.grading.records import GradeRecord
 
 app = new_app("Release assignments, grade submissions, keep the gradebook; in the course repository.")
 
@@ -90,14 +96,9 @@ def autograde(
     from tito.grading.place import place_of
     from tito.render import grade_views
 
+    sandbox = "unsafe" if unsafe else isolation
     wish = autograding.Wish(
-        tuple(student or ()),
-        jobs or session.settings["jobs"].value,
-        "unsafe" if unsafe else isolation,
-        timeout,
-        memory,
-        cluster or "",
-        db or "",
+        tuple(student or ()), _jobs(session, jobs), sandbox, timeout, memory, cluster or "", db or ""
     )
     place, target = place_of(session.workspace), session.module(module)
     with autograding.prepared(place, target, wish) as run, session.working(len(run.students)) as progress:
@@ -107,3 +108,58 @@ def autograde(
     if not jsonl:
         session.show(facts, grade_views.autograded)
     raise typer.Exit(facts.exit_code)
+
+
+@command(app)
+def regrade(
+    session: Session,
+    module: ModuleArg,
+    plan: Annotated[bool, typer.Option("--plan", help="Say who would move, and write nothing.")] = False,
+    jobs: JobsOption = None,
+    isolation: IsolationOption = "auto",
+    cluster: ClusterOption = None,
+    db: DbOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Grade again what was graded by an earlier test, probe or grader, and show who moves and why.
+
+    \b
+    tito grade regrade 03_layers --plan
+    tito grade regrade 03_layers
+    """
+    from tito.grading import autograding
+    from tito.grading.journal import Journal
+    from tito.grading.place import place_of
+    from tito.grading.regrade import plan as compared
+    from tito.render import grade_views, gradebook_views
+
+    place, target = place_of(session.workspace), session.module(module)
+    if not plan:
+        session.confirm(f"Replace the verdicts on {target.folder} that are of earlier tests or graders?", yes)
+    before = Journal(place.journal).records(target.folder)
+    after: dict[str, GradeRecord] = {}
+    wish = autograding.Wish((), _jobs(session, jobs), isolation, cluster=cluster or "", db=db or "")
+    with (
+        autograding.prepared(place, target, wish, again=True, dry=plan) as run,
+        session.working(len(run.students)) as progress,
+    ):
+
+        def tell(record: GradeRecord) -> None:
+            after[record.student] = record
+            progress(grade_views.verdict(record), True)
+
+        run.tell, run.note = tell, session.note
+        facts = run.go()
+    session.show(replace(compared(target.folder, before, after), applied=not plan), gradebook_views.regrade)
+    raise typer.Exit(facts.exit_code)
+
+
+def _jobs(session: Session, wanted: str | None) -> str:
+    """How many workers: as asked, otherwise as set."""
+    value = wanted or session.settings["jobs"].value
+    if value != "auto" and not (value.isdigit() and int(value)):
+        raise UsageError(f"--jobs takes auto or a number, not {value!r}.", "tito grade autograde --help")
+    return value
+
+
+gradebook.register(app)

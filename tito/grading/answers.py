@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tito.grading.assignment import Assignment
-from tito.grading.matching import normal
+from tito.grading.assignment import Question
+from tito.grading.course_cells import CourseCell, normal
 from tito.grading.reading import RawCell
 from tito.grading.records import Answer
 from tito.notebook import Role
 from tito.release import TEXT_STUB
 
 
-def read_answers(assignment: Assignment, cells: Sequence[RawCell], repairs: list[str]) -> tuple[Answer, ...]:
+def read_answers(
+    course: Sequence[CourseCell], questions: Sequence[Question], cells: Sequence[RawCell], repairs: list[str]
+) -> tuple[Answer, ...]:
     """One answer a question, in the course's order; adds to `repairs` where one was found by its place alone."""
-    course, released = assignment.notebook.cells, assignment.released.cells
     ids = {cell.grade_id for cell in course if cell.grade_id}
-    prose = {normal(cell.source) for cell in course if cell.role is Role.PROSE}
-    points = {question.grade_id: question.points for question in assignment.questions}
+    prose = {cell.text for cell in course if cell.role is Role.PROSE}
+    points = {question.grade_id: question.points for question in questions}
     answers = []
     for index, cell in enumerate(course):
         if cell.role is not Role.MANUAL:
             continue
         mine = [at for at, each in enumerate(cells) if each.grade_id == cell.grade_id]
-        untouched = {"", normal(TEXT_STUB), normal(released[index].source)}
+        question = course[index - 1].source if index else ""
+        untouched = {"", normal(TEXT_STUB), cell.released_text, normal(question)}
         texts = list(dict.fromkeys(cells[at].source for at in mine if normal(cells[at].source) not in untouched))
         if len(texts) > 1:
             repairs.append(f"The answer {cell.grade_id} is there {len(texts)} times; the texts were put together.")
         if not texts:
-            question = course[index - 1].source if index else ""
             texts = _by_place(cells, ids, prose, question, mine[-1] if mine else None)
             if texts:
                 repairs.append(f"The answer {cell.grade_id} was not in its cell; what stands at its place was taken.")

@@ -29,6 +29,7 @@ MAX_RATIO = 200  # of an entry's size to its compressed size
 MAX_NAME = 500  # bytes
 _SMALL = 1 << 20  # below this, no ratio is a bomb
 _MAX_TAR = 512 << 20  # bytes of a tar, which is kept in memory as far as it is wanted
+_TAR_SLACK = 64 << 20  # bytes of headers and padding
 _DIRECTORY_ENTRY = 512  # bytes of a ZIP's directory for one entry, at most on average
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 
@@ -99,7 +100,9 @@ class Archive:
                 self.entries = self._open_tar(stream)
         except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, struct.error) as error:
             raise BadArchive(f"{name} is damaged or no archive: {error}") from None
-        except (ValueError, NotImplementedError, UnicodeError, OverflowError, OSError) as error:
+        except BadArchive:
+            raise
+        except Exception as error:  # what zipfile and tarfile raise on bytes made to annoy them has no common base
             raise BadArchive(f"{name} cannot be read: {error}") from None
         self.entries = list(_without_twins(self.entries))
 
@@ -109,7 +112,7 @@ class Archive:
         infos = self._zip.infolist()
         self._check_counts(len(infos), sum(info.file_size for info in infos))
         _check_overlaps(infos, self._zip.start_dir, self.name)
-        files = [info for info in infos if not info.is_dir() or _zip_problem(info)]
+        files = [info for info in infos if not info.filename.endswith("/") or _zip_problem(info)]
         return [
             Entry(
                 info.filename,
@@ -160,12 +163,13 @@ class Archive:
         if self._zip is None:
             data = self._read.get(entry.key, b"")
         else:
+            unpacked = self._zip.open
             try:
-                with self._zip.open(entry.key) as stream:
+                with unpacked(entry.key) as stream:
                     data = stream.read(limit + 1)
             except (zipfile.BadZipFile, zlib.error, EOFError, struct.error) as error:
                 raise BadArchive(f"{entry.name} in {self.name} is damaged: {error}") from None
-            except (ValueError, NotImplementedError, RuntimeError, OSError, UnicodeError) as error:
+            except Exception as error:  # as above
                 raise BadArchive(f"{entry.name} in {self.name} cannot be read: {error}") from None
         if len(data) > limit:
             raise BadArchive(f"{entry.name} in {self.name} has more than {limit:,} bytes")
@@ -176,7 +180,7 @@ class _Bounded(io.RawIOBase):
     """A stream that ends with BadArchive when more than a bound is read from it."""
 
     def __init__(self, stream: IO[bytes] | gzip.GzipFile, bound: int, name: str) -> None:
-        self._stream, self._left, self._name = stream, bound + (64 << 20), name
+        self._stream, self._left, self._name = stream, bound + _TAR_SLACK, name
 
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(min(size, self._left + 1) if size >= 0 else self._left + 1)

@@ -13,12 +13,14 @@ from tito.course import Module
 from tito.errors import EnvironmentFault
 from tito.grading import autograded, cluster, gradebook, isolation, pool
 from tito.grading.assignment import Assignment, load_assignment
-from tito.grading.batch import Run, chosen
+from tito.grading.batch import Books, Run, chosen
 from tito.grading.engine import Setup
 from tito.grading.jobs import Limits
+from tito.grading.journal import Journal
 from tito.grading.place import Place
 from tito.grading.policy import Lateness, course_id, lateness, policy_of, read_timestamp
 from tito.grading.records import GradeRecord
+from tito.grading.students import read_roster
 from tito.lifecycle.batch import jobs_from
 from tito.workspace import exclusively
 
@@ -37,38 +39,43 @@ class Wish:
 
 
 @contextlib.contextmanager
-def prepared(place: Place, module: Module, wish: Wish, again: bool = False) -> Iterator[Run]:
-    """A run that is ready to go; nobody else writes into this grading folder until it ends."""
+def prepared(place: Place, module: Module, wish: Wish, again: bool = False, dry: bool = False) -> Iterator[Run]:
+    """A run that is ready to go; nobody else writes into this grading folder until it ends.
+
+    again: also the submissions whose verdict is of an earlier test, probe or grader. dry: nothing is written down.
+    """
     assignment = load_assignment(place.course, module)
     students = chosen(place, assignment, wish.students)
     jobs = min(jobs_from(wish.jobs), len(students))
-    with exclusively(place.root / "lock", f"tito grade autograde {module.folder}", "the gradebook", seconds=0):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(
+            exclusively(place.root / "lock", f"tito grade autograde {module.folder}", "the gradebook", seconds=0)
+        )
         setup = Setup(assignment, isolation.choose(wish.isolation), _limits(wish), secret_of(place))
-        with (
-            (
-                cluster.workers(setup, wish.cluster)
-                if wish.cluster
-                else contextlib.nullcontext(pool.local(setup, jobs))
-            ) as workers,
-            gradebook.open_gradebook(wish.db or place.database, course_id(place.course)) as book,
-        ):
-            autograded.write_config(place, course_id(place.course), wish.db)
-            pages = autograded.Pages(assignment)
+        books = None if dry else stack.enter_context(_books(place, module, assignment, wish.db))
+        cluster_wanted = cluster.workers(setup, wish.cluster) if wish.cluster else None
+        workers = stack.enter_context(cluster_wanted) if cluster_wanted else pool.local(setup, jobs)
+        yield Run(place, setup, workers, students, jobs, books, again)
 
-            def keep(records: Sequence[GradeRecord]) -> None:
-                for record in records:
-                    autograded.write_page(place, module, pages, record)
 
-            yield Run(
-                place,
-                setup,
-                workers,
-                students,
-                keep,
-                lambda records: gradebook.write(book, assignment, records, late_of(place, assignment, records)),
-                jobs,
-                again,
-            )
+@contextlib.contextmanager
+def _books(place: Place, module: Module, assignment: Assignment, url: str) -> Iterator[Books]:
+    """The gradebook and the graded notebooks, ready to be written."""
+    name = course_id(place.course)
+    with gradebook.open_gradebook(url or place.database, name) as book:
+        autograded.write_config(place, name, url)
+        gradebook.enrol(book, read_roster(place.root / "students.csv").students)
+        pages = autograded.Pages(assignment)
+        before = Journal(place.journal).records(module.folder)
+
+        def keep(records: Sequence[GradeRecord]) -> None:
+            for record in records:
+                autograded.write_page(place, module, pages, record)
+
+        def write(records: Sequence[GradeRecord]) -> None:
+            gradebook.write(book, assignment, records, late_of(place, assignment, records), before)
+
+        yield Books(keep, write)
 
 
 def late_of(place: Place, assignment: Assignment, records: Sequence[GradeRecord]) -> dict[str, Lateness]:

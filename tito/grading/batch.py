@@ -87,6 +87,14 @@ Writer = Callable[[Sequence[GradeRecord]], None]
 
 
 @dataclass
+class Books:
+    """Where verdicts are written down, a batch at a time, always by one thread."""
+
+    keep: Writer  # writes the graded notebooks
+    write: Writer  # writes into the gradebook
+
+
+@dataclass
 class Run:
     """One autograding, from the folder of submissions to the gradebook."""
 
@@ -94,9 +102,8 @@ class Run:
     setup: Setup
     workers: Workers
     students: Sequence[str]
-    keep: Writer  # writes the graded notebooks of a batch
-    write: Writer  # writes a batch into the gradebook; always called from one thread
     jobs: int
+    books: Books | None  # None: nothing is written down
     again: bool = False  # verdicts of earlier tests or graders are replaced
     tell: Callable[[GradeRecord], None] = lambda record: None
     note: Callable[[str], None] = lambda text: None
@@ -116,8 +123,9 @@ class Run:
         """Grade the submissions that need it, and write down what was found."""
         started = time.monotonic()
         known, outdated, fresh = self._sorted(self.students)
-        for start in range(0, len(known), BATCH):  # a run that was killed may have kept these and not written them
-            self.write(known[start : start + BATCH])
+        if self.books is not None:
+            for start in range(0, len(known), BATCH):  # a run that was killed may not have come to it
+                self.books.write(known[start : start + BATCH])
         self.rows = [Graded.of(record, known=True) for record in (*known, *outdated)]
         for record in (*known, *outdated):
             self.tell(record)
@@ -179,10 +187,12 @@ class Run:
             return
         self.rows += [Graded.of(record, known=False) for record in records]
         final = [record for record in records if record.status is not Status.UNGRADABLE]
-        self.keep(final)
+        if self.books is None:
+            return
+        self.books.keep(final)
         keys = [verdict_key(record.student, record.submission_hash, self.assignment.hash) for record in records]
         self.journal.append(list(zip(keys, records, strict=True)))
-        self.write(final)
+        self.books.write(final)
 
 
 def task_of(place: Place, assignment: Assignment, student: str) -> Task:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tito.course import Module
+from tito.course import Course, Module
 from tito.errors import EnvironmentFault
 from tito.facts import Facts
 from tito.grading import archives
@@ -29,7 +29,7 @@ from tito.grading.students import (
     student_id,
 )
 
-_WRAPPERS = {"submissions", "submitted", "assignments", "assignment", "download", "downloads"}
+_WRAPPERS = ("submission", "submitted", "assignment", "download", "export")  # in the name of a folder of a class
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def collect(place: Place, module: Module, source: Path, *, timestamps: Path | No
     times = _read_times(timestamps) if timestamps else {}
     finish(place, module)
     with ExitStack() as stack:
-        found = _unwrapped(list(look_through(source, stack)), module)
+        found = _unwrapped(list(look_through(source, stack)), module, archives.stem(source.name))
         taken, quarantined = _sorted_out(place, module, found, roster, times)
     there = set(place.students(module))
     return Collected(
@@ -119,9 +119,9 @@ def _sorted_out(
     for name, hand in _hands(found, module).items():
         student = ""
         try:
-            student = _student(hand, name, roster, known, owners)
             if hand.refused:
                 raise BadArchive("; ".join(f"{'/'.join(each.path)}: {each.reason}" for each in hand.refused[:3]))
+            student = _student(place.course, hand, name, roster, known, owners)
             taken.append(_take(place, module, student, hand, times))
             known.add(student)
         except (BadArchive, NoSureChoice, UnknownStudent) as error:
@@ -137,41 +137,44 @@ def _sorted_out(
     return taken, quarantined
 
 
-def _unwrapped(found: list[Handed | Refused], module: Module) -> list[Handed | Refused]:
-    """The files without the one folder around all of them, as when a whole folder was packed."""
-    lesson = notebook_name(module)
-    while True:
-        tops = {item.path[0] for item in found if len(item.path) > 1}
-        if len(tops) != 1 or any(len(item.path) < 2 for item in found):
-            return found
+def _unwrapped(found: list[Handed | Refused], module: Module, packed_as: str) -> list[Handed | Refused]:
+    """The files without a folder around all of them that is no student's, such as submissions/."""
+    own = {"modules", module.folder}
+    while found:
+        tops = {item.path[0] if len(item.path) > 1 else "" for item in found}
         top = next(iter(tops))
-        below = {item.path[1] for item in found if len(item.path) > 2}
-        students = {name for name in below if any(_names(item, name, lesson) for item in found)}
-        if top.lower() not in _WRAPPERS | {module.folder, lesson} and (len(students) < 2 or sender_of(top).lms_id):
-            return found
+        below = {item.path[1] for item in found if len(item.path) > 1}
+        lessons = {name for name in below if archives.stem(name).lower() == notebook_name(module)}
+        named = top == module.folder or any(word in top.lower() for word in _WRAPPERS)
+        wrapper = named or (top == packed_as and not below & own)
+        if len(tops) > 1 or not top or not wrapper or sender_of(top).lms_id or lessons:
+            break
         found = [replace(item, path=item.path[1:]) for item in found]
-
-
-def _names(item: Handed | Refused, folder: str, lesson: str) -> bool:
-    return item.path[1] == folder and item.path[-1].rpartition(".")[0] == lesson
+    return found
 
 
 def _hands(found: Sequence[Handed | Refused], module: Module) -> dict[str, _Hand]:
     """The files by who they came from: the first folder, or what stands before the lesson's name in a file's name."""
     hands: dict[str, _Hand] = {}
     for item in found:
-        if item.path == (TIMESTAMP,):  # of nobody
+        if len(item.path) == 1 and isinstance(item, Handed) and not _of_somebody(item.name):
             continue
         first = item.path[0] if item.path else "source"
         sender = sender_of(_whose(archives.stem(first), module) if len(item.path) == 1 else first)
         key = f"{sender.name}_{sender.lms_id}" if sender.lms_id else sender.name or first
         hand = hands.setdefault(key, _Hand(sender, [], []))
-        hand.sender = replace(hand.sender, late=hand.sender.late or sender.late)
+        text_only = hand.sender.text_only and sender.text_only
+        hand.sender = replace(hand.sender, late=hand.sender.late or sender.late, text_only=text_only)
         if isinstance(item, Handed):
             hand.files.append(item)
         else:
             hand.refused.append(item)
     return hands
+
+
+def _of_somebody(name: str) -> bool:
+    """Whether a file outside all folders can be a submission, or is one of an LMS."""
+    return name != TIMESTAMP and (archives.wanted(name) or bool(sender_of(archives.stem(name)).lms_id))
 
 
 def _whose(stem: str, module: Module) -> str:
@@ -189,9 +192,9 @@ def _whose(stem: str, module: Module) -> str:
     return stem
 
 
-def _student(hand: _Hand, name: str, roster: Roster, known: set[str], owners: dict[str, str]) -> str:
+def _student(course: Course, hand: _Hand, name: str, roster: Roster, known: set[str], owners: dict[str, str]) -> str:
     """The id of who handed files in; UnknownStudent when it is not certain or not safe."""
-    if not hand.sender.name:
+    if hand.sender.name in ("", "modules", *(each.folder for each in course.modules)):
         raise UnknownStudent(f"{name} does not say whose it is", "put it in a folder with the student's id")
     student = roster.find(hand.sender).id if roster.students else derived_id(hand.sender)
     if other := clash(student, known | owners.keys()):
@@ -206,7 +209,7 @@ def _student(hand: _Hand, name: str, roster: Roster, known: set[str], owners: di
 
 def _take(place: Place, module: Module, student: str, hand: _Hand, times: dict[str, float]) -> Taken:
     """Choose a student's file and put it at its place."""
-    if hand.sender.text_only and not hand.files:
+    if hand.sender.text_only and not any(archives.wanted(file.name) for file in hand.files):
         raise NoSureChoice("a text was typed on the page, and no file handed in")
     files = [file for item in hand.files for file in opened(item)]
     choice = choose(files, place.course, module)

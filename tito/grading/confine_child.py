@@ -70,6 +70,8 @@ class Confinement:
         self.ruleset = _landlock(settings) if self.isolation == "landlock" else -1
         self.drops = self.isolation == "limits" and hasattr(os, "geteuid") and os.geteuid() == 0 and _public(settings)
         self.filtered = self.isolation in ("bwrap", "landlock")  # so it makes no processes
+        if self.drops:
+            os.chown(settings["work"], NOBODY, NOBODY)
         self.processes = _processes(NOBODY if self.drops else os.getuid()) + 64 if self.isolation == "limits" else 0
         if self.filtered:
             machine()
@@ -141,7 +143,7 @@ def _processes(user: int) -> int:
 
 
 def _public(settings: dict[str, Any]) -> bool:
-    """Whether every user may read what a lesson needs, so that a child of root can become nobody."""
+    """Whether every user may reach what a lesson needs, so that a child of root can become nobody."""
     for path in [*settings["read"], *settings["list"], settings["work"]]:
         at = os.path.realpath(path)
         while True:

@@ -21,7 +21,7 @@ from tito.grading.zygote import Zygote, ZygoteDied
 from tito.report import Outcome
 
 PROBE_SECONDS = 10.0
-GRACE = 1.0  # seconds beyond a cell's own limit, which the process cannot have slept through
+GRACE = 2.0  # seconds beyond a cell's own limit, which the process cannot have slept through
 _PRINTED = 64  # times the output that is kept, before the process is ended
 _CHUNK = 1 << 16
 _TICK = 0.05  # seconds between two looks at the disk
@@ -48,6 +48,7 @@ class Progress:
     cpu: float = 0.0
     peak: int = 0
     room: int = 0  # bytes of arrays that may still come
+    probed: bool = False  # whether any fork was told the probes: from then on no text of the submission's is kept
 
     def ended(self, ending: Ending) -> None:
         """Keep the first thing that went wrong."""
@@ -82,9 +83,10 @@ class Conversation:
         self.current: tuple[str, int] | None = None
         self.waiting: list[tuple[str, int]] = []
         self.part_until = progress.until
+        self.next_look = 0.0
         self.reader = Reader(progress.room)
-        self.recording = True
         self.finished = False
+        self.repeating = bool(progress.cells)  # what was printed the last time is not kept again
         self.started = False
         self.killed: tuple[Ending, Outcome, str] | None = None
         self.to_write = memoryview(b"")
@@ -144,9 +146,15 @@ class Conversation:
                 raise ZygoteDied  # it was told to kill its child and has not
             took = "the whole time allowed" if now >= self.progress.until else "its time limit"
             self._kill(Ending.TIME, Outcome.TIMEOUT, f"did not stop at {took}")
-        if self.work and not self.killed and _usage(self.work, self.progress.limits.disk) > self.progress.limits.disk:
-            size = f"{self.progress.limits.disk / (1 << 20):g} MB"
-            self._kill(Ending.DISK, Outcome.FAILED, f"wrote more than {size} of files")
+        if self.work and not self.killed and now >= self.next_look:
+            self._look_at_disk(self.work, now)
+
+    def _look_at_disk(self, work: Path, now: float) -> None:
+        limit = self.progress.limits.disk
+        if _usage(work, limit) > limit:
+            self._kill(Ending.DISK, Outcome.FAILED, f"wrote more than {limit / (1 << 20):g} MB of files")
+        after = time.monotonic()
+        self.next_look = after + max(_TICK, 9 * (after - now))  # a tenth of the time at most
 
     def _kill(self, ending: Ending, outcome: Outcome, message: str) -> None:
         if self.killed is None:
@@ -168,6 +176,7 @@ class Conversation:
         wanted = [(index, name) for index, name in enumerate(job.probes) if index not in self.progress.probes]
         self.waiting = [("probe", index) for index, _ in wanted] + [("done", 0)]
         source = job.probes_source if wanted else ""
+        self.progress.probed = True
         self._tell({"source": source, "wanted": wanted, "seed": job.seed, "seconds": PROBE_SECONDS})
 
     def _tell(self, message: dict[str, Any]) -> None:
@@ -196,7 +205,7 @@ class Conversation:
             return False
         progress = self.progress
         progress.printed += len(part)
-        if self.recording:
+        if not (progress.probed or self.repeating):
             progress.output += part[: max(0, progress.limits.output - len(progress.output))]
         if progress.printed > _PRINTED * progress.limits.output and not self.killed:
             self._kill(Ending.OUTPUT, Outcome.FAILED, "printed without end")
@@ -231,6 +240,10 @@ class Conversation:
             if self.current is not None:
                 raise Malformed("begun twice")
             self.current, self.started = due, True
+            if self.repeating and kind == "cell" and message.index not in self.progress.cells:
+                while self._read_output():
+                    pass
+                self.repeating = False
             own = self.progress.job.cells[due[1]].seconds if kind == "cell" else PROBE_SECONDS
             self._allow(self.progress.limit(own) * 1.25)
             return
@@ -246,7 +259,6 @@ class Conversation:
         elif kind == "ask":
             while self._read_output():
                 pass
-            self.recording = False  # what is printed from here on could be the probes
             self._tell_probes()
         else:
             self.finished = True
@@ -259,8 +271,8 @@ class Conversation:
         progress, index = self.progress, message.index
         progress.slow |= message.outcome is Outcome.TIMEOUT
         self._look_for_limits(message)
-        run = CellRun(progress.job.cells[index].name, message.outcome, message.message, message.detail)
-        progress.cells.setdefault(index, run)
+        words = ("", "") if progress.probed else (message.message, message.detail)
+        progress.cells.setdefault(index, CellRun(progress.job.cells[index].name, message.outcome, *words))
 
     def _keep_probe(self, message: Message) -> None:
         progress, index = self.progress, message.index
@@ -272,7 +284,7 @@ class Conversation:
         progress.probes.setdefault(index, ProbeRun(progress.job.probes[index], message.arrays, error))
 
     def _told(self, message: Message) -> str:
-        """Why a probe failed: words could carry the probe's source, the name of a built-in class cannot."""
+        """Why a probe failed: an exception's words could carry the probe's source, a built-in class's name cannot."""
         if self.progress.trusted:
             return message.message or message.outcome.value
         if message.outcome is not Outcome.FAILED:

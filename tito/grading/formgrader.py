@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import importlib.metadata
 import importlib.util
 import os
@@ -11,29 +12,41 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tito.errors import EnvironmentFault
+from tito.grading.autograded import write_config
+from tito.grading.gradebook import enrol, open_gradebook, settle
 from tito.grading.place import Place
+from tito.grading.policy import course_id
+from tito.grading.results import lateness_of
+from tito.grading.students import read_roster
 
 _PATIENCE = 120.0  # seconds for the server to start
 
 
-def serve_formgrader(place: Place, port: int, tell: Callable[[str], None]) -> None:
+def serve_formgrader(place: Place, url: str, port: int, tell: Callable[[str], None]) -> None:
     """Serve formgrader on 127.0.0.1 until Ctrl-C, and tell its address, which carries a fresh key.
 
-    port: 0 for any free one. Raises EnvironmentFault when the server is not installed or does not start.
+    url: the gradebook's address, empty for the default. port: 0 for any free one. Afterwards the penalties
+    are renewed, since they are shares of points that may have changed. Raises EnvironmentFault when the
+    server is not installed or does not start.
     """
-    with formgrader(place, port) as (address, server):
-        tell(address)
-        with contextlib.suppress(KeyboardInterrupt):
-            server.wait()
-    if server.returncode not in (0, -15, None) and os.name != "nt":
-        raise EnvironmentFault("formgrader's server ended by itself.", "start it again: tito grade manual")
+    name = course_id(place.course)
+    with open_gradebook(url or place.database, name) as gradebook:
+        write_config(place, name, url)
+        enrol(gradebook, read_roster(place.root / "students.csv").students)
+        try:
+            with formgrader(place, port) as (address, server), contextlib.suppress(KeyboardInterrupt):
+                tell(address)
+                server.wait()
+                raise EnvironmentFault("formgrader's server ended by itself.", "start it again: tito grade manual")
+        finally:
+            for module in place.course.modules:
+                if students := set(place.students(module)):
+                    settle(gradebook, module.folder, lateness_of(place, module, students))
 
 
 @contextlib.contextmanager
@@ -56,7 +69,8 @@ def formgrader(place: Place, port: int = 0) -> Iterator[tuple[str, subprocess.Po
             )
         try:
             _await_answer(port, key, server, log)
-            yield f"http://127.0.0.1:{port}/formgrader/gradebook?token={key}", server
+            # by way of /login: the cookie that formgrader's own pages set does not hold for its data
+            yield f"http://127.0.0.1:{port}/login?token={key}&next=%2Fformgrader%2Fgradebook", server
         finally:
             server.terminate()
             try:
@@ -112,20 +126,17 @@ def _free_port(wanted: int) -> int:
 
 def _await_answer(port: int, key: str, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _PATIENCE
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/formgrader/gradebook", headers={"Authorization": f"token {key}"}
-    )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while server.poll() is None and time.monotonic() < deadline:
+        asked = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
-            with opener.open(request, timeout=5):
+            asked.request("GET", "/formgrader/gradebook", headers={"Authorization": f"token {key}"})
+            if asked.getresponse().status == 200:
                 return
-        except urllib.error.HTTPError as error:
-            error.close()
             break  # extensions are loaded before the server listens, so formgrader was not
-        except OSError:
-            pass
-        time.sleep(0.1)
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.1)
+        finally:
+            asked.close()
     said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
     reason = next((line for line in said if "failed loading" in line or "in use" in line), said[-1])
     raise EnvironmentFault(

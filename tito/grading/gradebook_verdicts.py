@@ -150,6 +150,8 @@ def _comments(
             row = have.get((notebooks[student], key))
             if row is None:
                 changes.new.append({"notebook_id": notebooks[student], "cell_id": key, "auto_comment": said})
+            elif grade_id in cells.stubs and not record.sources and record.status is Status.GRADED:
+                continue  # a verdict from the journal, which does not keep sources
             elif row.auto_comment != said:
                 changes.changed.append({"id": row.id, "auto_comment": said})
     changes.apply(session, table)
@@ -180,7 +182,8 @@ def _penalties(
     have = {row.id: row.late_submission_penalty for row in session.execute(found)}
     changes = _Changes([], [])
     for student, notebook in notebooks.items():
-        penalty = (late[student].penalty(points[student]) or None) if student in late else have[notebook]
+        known = student in late and late[student].due  # otherwise a penalty is somebody else's
+        penalty = (late[student].penalty(points[student]) or None) if known else have[notebook]
         if penalty != have[notebook]:
             changes.changed.append({"id": notebook, "late_submission_penalty": penalty})
     changes.apply(session, table)

@@ -45,6 +45,7 @@ class StudentGrade:
     last_name: str = ""
     email: str = ""
     lms_user_id: str = ""
+    remarks: tuple[tuple[str, str], ...] = ()  # (grade_id, comment by a person) on cells without points
     notebook_id: str = ""  # nbgrader's key of the submitted notebook
 
     @cached_property

@@ -45,6 +45,14 @@ class Journal:
             if line["record"]["module"] == module
         }
 
+    def modules(self) -> frozenset[str]:
+        """The assignments on which there is a verdict."""
+        return frozenset(line["record"]["module"] for line in self._lines())
+
+    def records(self, module: str) -> dict[str, GradeRecord]:
+        """The last verdict on each student's work on a module."""
+        return {student: record for student, (_, record) in self.latest(module).items()}
+
     def append(self, verdicts: Sequence[tuple[str, GradeRecord]]) -> None:
         """Write verdicts through to the disk; the sources they rest on are kept in the graded notebooks."""
         lines = []

@@ -16,6 +16,7 @@ from tito.course import Module
 from tito.grading.place import Place, notebook_name
 from tito.workspace import Workspace
 
+MAX_QUARANTINED = 128 << 20  # bytes kept of what one student handed in
 TIMESTAMP = "timestamp.txt"
 _FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"  # nbgrader's
 
@@ -142,19 +143,20 @@ def quarantine(place: Place, module: Module, path: str, reason: str, copies: Map
         folder = place.quarantine(module)
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / f"{name}.reason.txt", f"{path.encode('utf-8', 'replace').decode()}\n{reason}\n".encode())
+        left = MAX_QUARANTINED
         for inner, read in copies.items():
             try:
                 data = read()
             except Exception as error:  # what is refused may be unreadable in any way; the reason is kept
-                problem = f"no copy of {inner!a}: {error}\n"
                 with (folder / f"{name}.reason.txt").open("a", encoding="utf-8", errors="replace") as stream:
-                    stream.write(problem)
+                    stream.write(f"no copy of {inner!a}: {error}\n")
                 continue
+            left -= len(data)
+            if left < 0:
+                break
             if len(copies) > 1:
                 (folder / name).mkdir(exist_ok=True)
-                _write(folder / name / _plain(inner), data)
-            else:
-                _write(folder / name, data)
+            _write(folder / name / _plain(inner) if len(copies) > 1 else folder / name, data)
     return name
 
 

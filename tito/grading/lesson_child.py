@@ -5,6 +5,7 @@ it uses beforehand. It reports to a grader that trusts nothing of it.
 """
 
 from __future__ import annotations
+import __future__
 
 import builtins
 import json
@@ -22,17 +23,22 @@ from typing import Any
 globals()["__builtins__"] = dict(vars(builtins))  # functions below keep these whatever a lesson does to builtins
 
 DETAIL, MESSAGE, LEAVES, DEPTH = 4000, 300, 256, 8
+ANNOTATIONS = __future__.annotations.compiler_flag
 _FRAMES = 12
-_write, _read, _exit, _signal = os.write, os.read, os._exit, signal.signal
-_loads, _quote = json.loads, json.encoder.encode_basestring_ascii
-_format, _lines = traceback.TracebackException, linecache.cache
-_setitimer, _alarm, _default_alarm = getattr(signal, "setitimer", None), getattr(signal, "SIGALRM", 0), signal.SIG_DFL
-_recursion, _set_recursion, _settrace, _setprofile = (
-    sys.getrecursionlimit(),
-    sys.setrecursionlimit,
+# Functions in C and this file's own: what is written in Python could be changed from below.
+_write, _read, _exit = os.write, os.read, os._exit
+_signal: Any = vars(sys.modules["_signal"])["signal"]
+_setitimer, _real = getattr(signal, "setitimer", None), getattr(signal, "ITIMER_REAL", 0)
+_alarm = int(getattr(signal, "SIGALRM", 0))
+_scan: Any = vars(json.JSONDecoder())["scan_once"]
+_quote = json.encoder.encode_basestring_ascii
+_settrace, _setprofile, _set_recursion, _recursion = (
     sys.settrace,
     sys.setprofile,
+    sys.setrecursionlimit,
+    sys.getrecursionlimit(),
 )
+_format, _lines = traceback.TracebackException, linecache.cache
 _HERE = __file__
 
 
@@ -54,12 +60,12 @@ class Watch:
         _signal(_alarm, self.ring)
         self.armed = True
         if _setitimer is not None:
-            _setitimer(signal.ITIMER_REAL, seconds, 0.1)
+            _setitimer(_real, seconds, 0.1)
 
     def stop(self) -> None:
         self.armed = False
         if _setitimer is not None:
-            _setitimer(signal.ITIMER_REAL, 0)
+            _setitimer(_real, 0)
 
 
 class Lesson:
@@ -72,6 +78,7 @@ class Lesson:
         self.module = module
         self.watch = Watch()
         self.slow = False
+        self.future = 0  # a notebook's cells keep what an earlier one imported from __future__
         self.streams = (sys.stdout, sys.stderr)
 
     def run(self) -> None:
@@ -92,7 +99,8 @@ class Lesson:
         """Run a cell, then the test that it defines."""
         assert self.module is not None
         space = vars(self.module)
-        code = self.known.get((name, source)) or compiled(self.module.__name__, name, source)
+        code = self.known.get((name, source)) or compiled(self.module.__name__, name, source, self.future)
+        self.future |= code.co_flags & ANNOTATIONS
         exec(code, space)
         if test:
             space[test]()
@@ -139,14 +147,16 @@ class Lesson:
                 action()
             finally:
                 self.watch.stop()
-        except TimeIsUp as error:
-            self.watch.stop()
-            self.slow = True
-            verdict = ("time limit", f"took longer than {limit:g} s", explained(error)[1], "TimeIsUp")
-        except SystemExit as error:
-            verdict = ("exited", "tried to end the process", explained(error)[1], "SystemExit")
         except BaseException as error:
-            verdict = ("failed", *self.in_words(error))
+            self.watch.stop()
+            line, detail, kind = self.in_words(error)
+            if isinstance(error, TimeIsUp):
+                self.slow = True
+                verdict = ("time limit", f"took longer than {limit:g} s", detail, kind)
+            elif isinstance(error, SystemExit):
+                verdict = ("exited", "tried to end the process", detail, kind)
+            else:
+                verdict = ("failed", line, detail, kind)
         self.tidy()
         return verdict
 
@@ -191,7 +201,7 @@ class Lesson:
     def receive(self) -> dict[str, Any]:
         """The grader's next message: eight digits of length, then JSON."""
         size = int(self.exactly(8), 16)
-        told: dict[str, Any] = _loads(self.exactly(size))
+        told: dict[str, Any] = _scan(self.exactly(size).decode("ascii"), 0)[0]
         return told
 
     def exactly(self, size: int) -> bytes:
@@ -214,11 +224,12 @@ def new_module(name: str) -> ModuleType:
     return module
 
 
-def compiled(lesson: str, name: str, source: str) -> CodeType:
+def compiled(lesson: str, name: str, source: str, future: int = 0) -> CodeType:
     """A cell's code, whose tracebacks name the cell and show its lines."""
     file = f"{lesson}.py[{name}]"
     _lines[file] = (len(source), None, source.splitlines(keepends=True), file)
-    return compile(source, file, "exec", dont_inherit=True)
+    code: CodeType = compile(source, file, "exec", flags=future, dont_inherit=True)
+    return code
 
 
 def probe_functions(source: str) -> dict[str, Any]:

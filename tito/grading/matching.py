@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from tito.grading.assignment import Assignment
+from tito.grading.course_cells import CourseCell, course_cells, normal
 from tito.grading.names import excerpt, names_of
 from tito.grading.reading import RawCell
-from tito.notebook import Cell, Role
+from tito.notebook import Role
 
 _REJOINED = 10  # pieces looked at for the rest of a cut cell
 _ALIKE = 0.5  # share of common names or lines from which two cells are versions of one
@@ -34,11 +35,11 @@ class Matching:
 
 def match(assignment: Assignment, cells: Sequence[RawCell]) -> Matching:
     """Find the submission's version of every solution and helper cell of the course, and leave its tests out."""
-    course = assignment.notebook.cells
+    course = course_cells(assignment)
     found = Matching()
     pieces = _joined(course, _code(course, cells, found), found)
-    pieces = _without_tests(assignment, pieces, found)
-    pieces = _without_copies(assignment, pieces, found)
+    pieces = _without_tests(course, pieces, found)
+    pieces = _without_copies(course, pieces, found)
     owned = _owned(course, pieces, found)
     found.pieces = [replace(piece, of=tuple(sorted(owned[at]))) for at, piece in enumerate(pieces)]
     for piece in found.pieces:
@@ -48,12 +49,11 @@ def match(assignment: Assignment, cells: Sequence[RawCell]) -> Matching:
     return found
 
 
-def _code(course: Sequence[Cell], cells: Sequence[RawCell], found: Matching) -> list[Piece]:
+def _code(course: Sequence[CourseCell], cells: Sequence[RawCell], found: Matching) -> list[Piece]:
     """The cells that hold code, those that were made markdown or raw cells included."""
     roles = {cell.grade_id: cell.role for cell in course if cell.grade_id}
-    solutions = [cell for cell in course if cell.role is Role.SOLUTION]
     written = {name for cell in cells if cell.kind == "code" for name in names_of(cell.source).defined}
-    lost = {name for cell in solutions for name in names_of(cell.source).defined} - written
+    lost = {name for cell in course if cell.role is Role.SOLUTION for name in cell.names.defined} - written
     pieces = []
     for number, cell in enumerate(cells, start=1):
         name = cell.grade_id if cell.grade_id in roles else ""
@@ -74,7 +74,7 @@ def _code(course: Sequence[Cell], cells: Sequence[RawCell], found: Matching) -> 
     return pieces
 
 
-def _joined(course: Sequence[Cell], pieces: list[Piece], found: Matching) -> list[Piece]:
+def _joined(course: Sequence[CourseCell], pieces: list[Piece], found: Matching) -> list[Piece]:
     """The pieces with those put together that a cut through a function made unreadable."""
     joined: list[Piece] = []
     at = 0
@@ -103,14 +103,14 @@ def _cut(piece: Piece, count: int) -> str:
     return f"{what} had been cut in {count}; the pieces were put together again."
 
 
-def _rejoined(course: Sequence[Cell], pieces: list[Piece], found: Matching) -> list[Piece]:
+def _rejoined(course: Sequence[CourseCell], pieces: list[Piece], found: Matching) -> list[Piece]:
     """The pieces with the rest of a cut cell, which is no Python and has no id, put back to its beginning."""
     left = list(pieces)
     solutions = {cell.grade_id for cell in course if cell.role is Role.SOLUTION}
     for rest in [piece for piece in pieces if not piece.grade_id and not names_of(piece.source).parses][:_REJOINED]:
         at = left.index(rest)
         heads = [i for i, each in enumerate(left) if each.grade_id in solutions]
-        near = sorted(heads, key=lambda i, at=at: (names_of(left[i].source).parses, abs(i - at), i))  # type: ignore[misc]
+        near = sorted(heads, key=lambda i: (not 0 < at - i <= 2, names_of(left[i].source).parses, abs(i - at)))
         for start in near[:_REJOINED]:
             head = left[start]
             whole = replace(head, source=f"{head.source}\n{rest.source}")
@@ -122,32 +122,32 @@ def _rejoined(course: Sequence[Cell], pieces: list[Piece], found: Matching) -> l
     return left
 
 
-def _without_tests(assignment: Assignment, pieces: list[Piece], found: Matching) -> list[Piece]:
+def _without_tests(course: Sequence[CourseCell], pieces: list[Piece], found: Matching) -> list[Piece]:
     """The pieces that are not the course's tests, whose own versions run instead."""
-    course = assignment.notebook.cells
-    tests = {cell.grade_id: index for index, cell in enumerate(course) if cell.role is Role.TEST}
-    owners = {name: cell.grade_id for cell in reversed(course) if cell.role is Role.TEST for name in _of(cell)}
-    work = {name for cell in course if cell.role not in (Role.TEST, Role.MANUAL) for name in _of(cell)}
+    tests = {cell.grade_id: cell for cell in course if cell.role is Role.TEST}
+    places = list(tests)
+    owners = {name: cell.grade_id for cell in reversed(tests.values()) for name in cell.names.defined}
+    work = {name for cell in course if cell.work for name in cell.names.defined}
     told = _ToldOfTests()
     kept: list[Piece] = []
     for piece in pieces:
         names = names_of(piece.source).defined
-        copied = sorted({owners[name] for name in names if name in owners}, key=tests.__getitem__)
+        copied = sorted({owners[name] for name in names if name in owners}, key=places.index)
         name = piece.grade_id if piece.grade_id in tests else ""
         if names & work:
             kept.append(piece)
             told.merged(piece, copied)
         elif name:
-            same = normal(piece.source) in _versions(assignment, tests[name])
+            same = _is(piece, tests[name])
             told.found(name, found, "" if same else f"The test {name} had been edited; the course's test is run.")
-            kept += [] if same else _own_helpers(piece, course[tests[name]], pieces)
-        elif copied and any(normal(piece.source) in _versions(assignment, tests[each]) for each in copied):
+            kept += [] if same else _own_helpers(piece, tests[name], pieces)
+        elif copied and any(_is(piece, tests[each]) for each in copied):
             told.unnamed.append((piece, copied[0]))
         elif copied:
             found.repairs.append(f"Cell {piece.number} is a copy of the test {listed(copied)}; it was left out.")
         else:
             kept.append(piece)
-    told.finish(list(tests), found)
+    told.finish(places, found)
     return kept
 
 
@@ -193,16 +193,21 @@ class _ToldOfTests:
             )
 
 
-def _own_helpers(piece: Piece, cell: Cell, pieces: Sequence[Piece]) -> list[Piece]:
+def _is(piece: Piece, test: CourseCell) -> bool:
+    """Whether a piece is a test of the course as it was released, or as the course has it."""
+    return normal(piece.source) in (test.released_text, test.text)
+
+
+def _own_helpers(piece: Piece, cell: CourseCell, pieces: Sequence[Piece]) -> list[Piece]:
     """What a student wrote into a test cell that other cells of theirs use, as a piece."""
     used = {name for each in pieces if each is not piece for name in names_of(each.source).used}
-    own = (names_of(piece.source).bound - names_of(cell.source).bound) & used
+    own = (names_of(piece.source).bound - cell.names.bound) & used
     return [replace(piece, source=excerpt(piece.source, own), grade_id="")] if own else []
 
 
-def _without_copies(assignment: Assignment, pieces: list[Piece], found: Matching) -> list[Piece]:
+def _without_copies(course: Sequence[CourseCell], pieces: list[Piece], found: Matching) -> list[Piece]:
     """The pieces without second copies of a solution cell that are equal, or as they were released."""
-    released = {cell.grade_id: normal(cell.source) for cell in assignment.released.cells if cell.grade_id}
+    released = {cell.grade_id: cell.released_text for cell in course if cell.grade_id}
     left = list(pieces)
     for name in dict.fromkeys(piece.grade_id for piece in pieces if piece.grade_id):
         same = [piece for piece in pieces if piece.grade_id == name]
@@ -230,14 +235,12 @@ def _disjoint(pieces: Sequence[Piece]) -> bool:
     return len(names) == len(set(names))
 
 
-def _owned(course: Sequence[Cell], pieces: Sequence[Piece], found: Matching) -> list[set[int]]:
+def _owned(course: Sequence[CourseCell], pieces: Sequence[Piece], found: Matching) -> list[set[int]]:
     """For each piece, the course's solution and helper cells of which it is a version."""
     owned: list[set[int]] = [set() for _ in pieces]
-    names = {name for cell in course if cell.role not in (Role.TEST, Role.MANUAL) for name in _of(cell)}
+    names = {name for cell in course if cell.work for name in cell.names.defined}
     for index, cell in enumerate(course):
-        if cell.kind != "code" or cell.role in (Role.TEST, Role.MANUAL):
-            continue
-        for at in _versions_of(cell, pieces, names):
+        for at in _versions_of(cell, pieces, names) if cell.work else ():
             owned[at].add(index)
     for index, cell in enumerate(course):  # what content does not tell, the id does
         if cell.role is Role.SOLUTION and not any(index in each for each in owned):
@@ -260,7 +263,7 @@ def _owned(course: Sequence[Cell], pieces: Sequence[Piece], found: Matching) -> 
     return owned
 
 
-def _add_tails(course: Sequence[Cell], pieces: Sequence[Piece], owned: list[set[int]]) -> None:
+def _add_tails(course: Sequence[CourseCell], pieces: Sequence[Piece], owned: list[set[int]]) -> None:
     """Give a solution cell the next cell too when that has no id and not a line that the course's cell has not."""
     for at in range(1, len(pieces)):
         before, piece = pieces[at - 1], pieces[at]
@@ -268,28 +271,29 @@ def _add_tails(course: Sequence[Cell], pieces: Sequence[Piece], owned: list[set[
             continue
         lines = set(normal(piece.source).split("\n"))
         solved = (index for index in owned[at - 1] if course[index].role is Role.SOLUTION)
-        owned[at] |= {index for index in solved if lines <= set(normal(course[index].source).split("\n"))}
+        owned[at] |= {index for index in solved if lines <= set(course[index].text.split("\n"))}
 
 
-def _names_alone(piece: Piece, cell: Cell, names: set[str]) -> bool:
+def _names_alone(piece: Piece, cell: CourseCell, names: set[str]) -> bool:
     """Whether a piece has a cell's id and defines nothing of the course's, as the head of a cell that was split."""
     return bool(piece.grade_id) and piece.grade_id == cell.grade_id and not names_of(piece.source).defined & names
 
 
-def _versions_of(cell: Cell, pieces: Sequence[Piece], names: set[str]) -> list[int]:
+def _versions_of(cell: CourseCell, pieces: Sequence[Piece], names: set[str]) -> list[int]:
     """The pieces that define what a cell of the course defines: first those with its id or its very text."""
-    wanted = _of(cell)
+    wanted = cell.names.defined
     if not wanted:
-        return _alike(cell, pieces)
+        named = [at for at, piece in enumerate(pieces) if cell.grade_id and piece.grade_id == cell.grade_id]
+        return named or _alike(cell, pieces)
     having = {at: names_of(piece.source).defined & wanted for at, piece in enumerate(pieces)}
     having = {at: names for at, names in having.items() if names}
     own = [at for at in having if cell.grade_id and pieces[at].grade_id == cell.grade_id]
-    own = own or [at for at in having if normal(pieces[at].source) == normal(cell.source)][:1]
+    own = own or [at for at in having if normal(pieces[at].source) == cell.text][:1]
     heads = [at for at, piece in enumerate(pieces) if at not in own and _names_alone(piece, cell, names)]
     if not own:
         return sorted({*having, *(heads if having else [])})
     own += heads
-    wanted = names_of(cell.source).bound
+    wanted = cell.names.bound
     covered = {name for at in own for name in names_of(pieces[at].source).bound}
     for at, piece in enumerate(pieces):
         more = (names_of(piece.source).bound & wanted) - covered
@@ -299,10 +303,10 @@ def _versions_of(cell: Cell, pieces: Sequence[Piece], names: set[str]) -> list[i
     return sorted(own)
 
 
-def _alike(cell: Cell, pieces: Sequence[Piece]) -> list[int]:
+def _alike(cell: CourseCell, pieces: Sequence[Piece]) -> list[int]:
     """The piece most like a cell without functions, such as one with imports."""
     best, share = -1, _ALIKE
-    lines, bound = set(normal(cell.source).split("\n")), names_of(cell.source).bound
+    lines, bound = set(cell.text.split("\n")), cell.names.bound
     for at, piece in enumerate(pieces):
         if piece.grade_id:
             continue
@@ -313,20 +317,6 @@ def _alike(cell: Cell, pieces: Sequence[Piece]) -> list[int]:
         if common > share or (common == share and best < 0):
             best, share = at, common
     return [best] if best >= 0 else []
-
-
-def _of(cell: Cell) -> frozenset[str]:
-    return names_of(cell.source).defined if cell.kind == "code" else frozenset()
-
-
-def _versions(assignment: Assignment, index: int) -> set[str]:
-    """A test cell as the course has it and as it was released."""
-    return {normal(book.cells[index].source) for book in (assignment.notebook, assignment.released)}
-
-
-def normal(source: str) -> str:
-    """A source without blank lines and spaces at the ends of lines, by which cells are compared."""
-    return "\n".join(line.rstrip() for line in source.strip().split("\n") if line.strip())
 
 
 def _s(names: Sequence[str]) -> str:

@@ -120,7 +120,7 @@ class Reader:
             self._leaves = self._headers(said["leaves"])
             return None
         outcome = said.get("outcome")
-        if outcome not in _SAID:
+        if not isinstance(outcome, str) or outcome not in _SAID:
             raise Malformed("there is no such outcome")
         texts = [said.get(name, "") for name in ("message", "detail", "kind")]
         if not all(isinstance(text, str) for text in texts):

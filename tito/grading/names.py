@@ -27,6 +27,8 @@ class Names:
     bound: frozenset[str]  # by def, class, import, assignment
     used: frozenset[str]  # anywhere in it
     early: frozenset[str]  # as soon as it runs, outside the bodies of functions, and not bound in it
+    hints: frozenset[str]  # the same, in annotations of functions, which may be left alone
+    lazy: bool  # whether it says that annotations are left alone
 
 
 @lru_cache(maxsize=1024)
@@ -38,12 +40,14 @@ def names_of(source: str) -> Names:
         tree = quietly_parsed(source)
     except SyntaxError:
         defined = frozenset(_HEAD.findall(source))
-        return Names(False, defined, defined, frozenset(), frozenset())
+        return Names(False, defined, defined, frozenset(), frozenset(), frozenset(), False)
     top = list(_top(tree))
     defined = frozenset(node.name for node in top if isinstance(node, (*_FUNCTION, ast.ClassDef)))
     bound = defined | frozenset(name for node in top for name in _binds(node))
     used = frozenset(n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
-    return Names(True, defined, bound, used, frozenset(_early(tree)) - bound - _BUILTIN)
+    early, hints = (frozenset(names) - bound - _BUILTIN for names in _early(tree))
+    lazy = any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in top)
+    return Names(True, defined, bound, used, early, hints, lazy)
 
 
 def excerpt(source: str, names: frozenset[str]) -> str:
@@ -94,18 +98,24 @@ def _binds(node: ast.stmt) -> Iterator[str]:
             waiting += [child for child in ast.iter_child_nodes(part) if not isinstance(child, ast.stmt)]
 
 
-def _early(tree: ast.Module) -> Iterator[str]:
-    """The names looked up while the code itself runs: decorators, defaults, bases, bodies of classes."""
+def _early(tree: ast.Module) -> tuple[set[str], set[str]]:
+    """The names looked up while the code itself runs: decorators, defaults, bases, bodies of classes; annotations."""
+    found: set[str] = set()
+    hints: list[ast.AST] = []
     waiting: list[ast.AST] = list(tree.body)
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            yield node.id
+            found.add(node.id)
         if isinstance(node, ast.Try) or _guarded(node):  # what is tried may fail
             continue
-        if isinstance(node, _FUNCTION):
-            waiting += [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
-        elif isinstance(node, ast.Lambda):
+        if isinstance(node, (*_FUNCTION, ast.Lambda)):
             waiting += [*node.args.defaults, *filter(None, node.args.kw_defaults)]
-        else:
+        if isinstance(node, _FUNCTION):
+            waiting += node.decorator_list
+            given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+            hints += filter(None, [node.returns, *(each.annotation for each in given if each)])
+        elif not isinstance(node, ast.Lambda):
             waiting += ast.iter_child_nodes(node)
+    named = {n.id for hint in hints for n in ast.walk(hint) if isinstance(n, ast.Name)}
+    return found, named

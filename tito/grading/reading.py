@@ -298,7 +298,10 @@ def _percent_cells(text: str, name: str, notes: list[str]) -> list[RawCell]:
     if not any(_ANY_MARKER.match(line) for line in text.split("\n")) and _NBCONVERT.search(text):
         notes.append(f"{name} was exported by nbconvert; its cells begin at the In[ ] comments.")
         text = _NBCONVERT.sub("# %%", text)
-    notebook = parse("\n".join(_readable(text.split("\n"), name, notes)), name)
+    try:
+        notebook = parse(text, name)
+    except (MalformedNotebook, ValueError, RecursionError):
+        notebook = parse("\n".join(_readable(text.split("\n"), name, notes)), name)
     top = _trimmed(_FRONT.sub("", notebook.header))
     cells = [
         RawCell(cell.kind, _prose(cell.body) if cell.kind != "code" else cell.source, cell.metadata)

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tito.grading.answers import read_answers
-from tito.grading.assignment import Assignment
+from tito.grading.assignment import Assignment, GradedCell
+from tito.grading.course_cells import CourseCell, course_cells
 from tito.grading.matching import Piece, listed, match
 from tito.grading.names import names_of
 from tito.grading.reading import Reading
 from tito.grading.records import Answer
 from tito.grading.sandbox import JobCell
-from tito.notebook import Cell, Role
+from tito.notebook import Role
 
 _PASSES = 5  # of putting cells behind what they need
 
@@ -33,44 +34,43 @@ class Repaired:
 
 def repair(assignment: Assignment, reading: Reading) -> Repaired:
     """Align a submission with the course; whatever it holds, the course's tests are there, each once."""
-    course = assignment.notebook.cells
+    course = course_cells(assignment)
     matching = match(assignment, reading.cells)
     repairs = [*reading.notes, *matching.repairs]
     order = list(matching.pieces)
-    _add_missing_solutions(assignment, order, repairs)
+    _add_missing_solutions(course, order, repairs)
     _add_missing_helpers(course, order, repairs)
     _move_late_definitions(order, repairs)
     sources = tuple(_sources(course, order))
-    answers = read_answers(assignment, reading.cells, repairs)
-    cells = tuple(_job_cells(assignment, order))
+    answers = read_answers(course, assignment.questions, reading.cells, repairs)
+    cells = tuple(_job_cells(course, assignment.graded, order))
     return Repaired(cells, answers, sources, tuple(dict.fromkeys(repairs)))
 
 
-def _add_missing_solutions(assignment: Assignment, order: list[Piece], repairs: list[str]) -> None:
+def _add_missing_solutions(course: Sequence[CourseCell], order: list[Piece], repairs: list[str]) -> None:
     """Put the course's stub where a solution is missing."""
-    course, released = assignment.notebook.cells, assignment.released.cells
     for index, cell in enumerate(course):
         if cell.role is Role.SOLUTION and not any(index in piece.of for piece in order):
-            order.insert(_place(order, index), Piece(0, released[index].source, cell.grade_id, (index,)))
+            order.insert(_place(order, index), Piece(0, cell.released, cell.grade_id, (index,)))
             repairs.append(f"The cell {cell.grade_id} is missing; the cell as it was released was run in its place.")
 
 
-def _add_missing_helpers(course: Sequence[Cell], order: list[Piece], repairs: list[str]) -> None:
+def _add_missing_helpers(course: Sequence[CourseCell], order: list[Piece], repairs: list[str]) -> None:
     """Put back the course's imports and helpers whose names the submission uses, or a test, and nothing binds."""
     bound = {name for piece in order for name in names_of(piece.source).bound}
-    tests = {name for cell in course if cell.role is Role.TEST for name in names_of(cell.source).used}
+    tests = {name for cell in course if cell.role is Role.TEST for name in cell.names.used}
     for index, cell in reversed(list(enumerate(course))):  # a helper may need an earlier one
-        if cell.role not in (Role.EXPORT, Role.CODE):
+        if not cell.helper:
             continue
         used = tests.union(*(names_of(piece.source).used for piece in order))
-        lost = sorted((names_of(cell.source).bound - bound) & used)
+        lost = sorted((cell.names.bound - bound) & used)
         if not lost:
             continue
         theirs = [at for at, piece in enumerate(order) if index in piece.of]
         place = theirs[0] if theirs else _place(order, index)
         order.insert(place, Piece(0, cell.source, "", (index,)))
         repairs.append(f"The course's cell that defines {', '.join(lost[:3])} is missing or shorter; it was put back.")
-        bound |= names_of(cell.source).bound
+        bound |= cell.names.bound
 
 
 def _place(order: Sequence[Piece], index: int) -> int:
@@ -106,7 +106,9 @@ def _move_late_definitions(order: list[Piece], repairs: list[str]) -> None:
 
 def _defined_later(order: Sequence[Piece], at: int) -> dict[str, int]:
     """The names that a cell needs as soon as it runs and that only later cells bind, with the first of these."""
-    needed = set(names_of(order[at].source).early)
+    lazy = any(names_of(piece.source).lazy for piece in order)
+    names = names_of(order[at].source)
+    needed = set(names.early if lazy else names.early | names.hints)
     for each in order[:at]:
         needed -= names_of(each.source).bound
     found: dict[str, int] = {}
@@ -116,7 +118,7 @@ def _defined_later(order: Sequence[Piece], at: int) -> dict[str, int]:
     return found
 
 
-def _sources(course: Sequence[Cell], order: Sequence[Piece]) -> Iterator[tuple[str, str]]:
+def _sources(course: Sequence[CourseCell], order: Sequence[Piece]) -> Iterator[tuple[str, str]]:
     """The student's code for each solution cell of the course."""
     for index, cell in enumerate(course):
         if cell.role is not Role.SOLUTION:
@@ -131,10 +133,9 @@ def _sources(course: Sequence[Cell], order: Sequence[Piece]) -> Iterator[tuple[s
         yield cell.grade_id, "\n\n\n".join(told)
 
 
-def _job_cells(assignment: Assignment, order: Sequence[Piece]) -> Iterator[JobCell]:
+def _job_cells(course: Sequence[CourseCell], tests: Sequence[GradedCell], order: Sequence[Piece]) -> Iterator[JobCell]:
     """The cells in the order in which they run, each test after everything that precedes it in the course."""
-    course = assignment.notebook.cells
-    graded = {test.grade_id: test for test in assignment.graded}
+    graded = {test.grade_id: test for test in tests}
     after: dict[int, list[JobCell]] = {}
     place = -1
     last = {index: at for at, piece in enumerate(order) for index in piece.of}

@@ -70,39 +70,46 @@ class Sandbox:
         self.close()
 
     def run(self, job: Job) -> RunResult:
-        """Run a submission: outcomes of its cells, arrays of its probes. EnvironmentFault: the machine is at fault."""
+        """Run a submission: outcomes of its cells, arrays of its probes; EnvironmentFault for the machine's faults."""
         begun = time.monotonic()
         progress = Progress(job, self.limits, self._reference is not None, begun + self.limits.wall)
         progress.room = self.limits.result
         faults = forks = 0
         while forks <= RESTARTS and (forks == 0 or time.monotonic() < begun + self.limits.wall):
-            zygote = self._warm()
-            conversation = Conversation(zygote, progress, self._measured())
             try:
-                finished = conversation.run()
-            except (ZygoteDied, EnvironmentFault) as error:
-                self._end()
-                if isinstance(error, EnvironmentFault):
-                    raise
-                finished = False
-                if self.isolation in (Isolation.BWRAP, Isolation.LANDLOCK):  # from there nothing reaches it
-                    faults += 1
-                    if faults >= _FAULTS:
-                        raise EnvironmentFault(
-                            "The sandbox ended under a submission twice.",
-                            "look for what killed it (memory of the machine?) and grade again",
-                        ) from None
-                    continue
-                progress.ended(Ending.EXITED)
-                if conversation.current is not None:
-                    progress.blame(conversation.current, Outcome.EXITED, "ended the sandbox that it ran in")
-            else:
-                if conversation.exit is not None and not conversation.exit["clean"]:
-                    self._end()  # what a submission has left goes with the whole sandbox
+                finished = self._fork(progress)
+            except ZygoteDied:
+                faults += 1
+                if faults >= _FAULTS:
+                    raise EnvironmentFault(
+                        "The sandbox ended under a submission twice.",
+                        "look for what killed it (is the machine out of memory?) and grade again",
+                    ) from None
+                continue
             if finished:
                 break
             forks += 1
         return _result(progress, begun)
+
+    def _fork(self, progress: Progress) -> bool:
+        """One fork for a job, and whether it got through; ZygoteDied when the warm parent ended by no fault of it."""
+        conversation = Conversation(self._warm(), progress, self._measured())
+        try:
+            finished = conversation.run()
+        except ZygoteDied:
+            self._end()
+            if not conversation.started or self.isolation in (Isolation.BWRAP, Isolation.LANDLOCK):
+                raise  # no submission has run, or none that could have done it
+            progress.ended(Ending.EXITED)
+            if conversation.current is not None:
+                progress.blame(conversation.current, Outcome.EXITED, "ended the sandbox that it ran in")
+            return conversation.finished
+        except BaseException:
+            self._end()  # what it would say next belongs to this job
+            raise
+        if conversation.exit is not None and not conversation.exit["clean"]:
+            self._end()  # what a submission has left goes with the whole sandbox
+        return finished
 
     def close(self) -> None:
         """End the warm parent; no process and no file is left."""

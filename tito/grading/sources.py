@@ -96,7 +96,7 @@ def _folder(folder: Path, above: tuple[str, ...], stack: ExitStack) -> Iterator[
             yield Refused(path, "it is a device, a pipe or another special file")
         elif not above and archives.is_archive(entry.name) and _is_of_a_class(file):
             yield from _class_archive(file, path, stack)
-        elif archives.wanted(entry.name):
+        else:
             yield Handed(path, mode.st_mtime, partial(_bytes_of, file))
 
 
@@ -140,7 +140,7 @@ def _class_archive(path: Path, above: tuple[str, ...], stack: ExitStack) -> Iter
         if entry.problem:
             if not _beside(entry.name):
                 yield Refused((*above, entry.name), f"it {entry.problem}")
-        elif not ignored(entry.parts) and archives.wanted(entry.name):
+        elif not ignored(entry.parts):
             read = partial(archive.read, entry, MAX_FILE)
             yield Handed(entry.parts, packed if entry.modified is None else entry.modified, read)
 

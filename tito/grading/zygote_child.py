@@ -65,8 +65,11 @@ class Zygote:
     def prepared(self, told: dict[str, Any]) -> ModuleType:
         """The reference lesson, run here once; only its probes run in children."""
         module: ModuleType = self.lesson.new_module(told["name"])
+        future = 0
         for name, source in told["cells"]:
-            exec(self.lesson.compiled(told["name"], name, source), vars(module))
+            code = self.lesson.compiled(told["name"], name, source, future)
+            future |= code.co_flags & self.lesson.ANNOTATIONS
+            exec(code, vars(module))
         return module
 
     def serve(self) -> None:
@@ -87,6 +90,9 @@ class Zygote:
         for fd in fds:
             os.close(fd)
         status, usage = self.wait(child)
+        if sys.platform != "linux":  # no /proc to find more in
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child, signal.SIGKILL)
         clean = self.sweep()
         full = disk_full(self.work) if self.inside else False
         clean = wipe(self.work) and clean

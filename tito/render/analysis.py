@@ -16,9 +16,10 @@ from tito.render.sheet import Column, sheet
 
 if TYPE_CHECKING:
     from tito.analysis.cost import Cost
-    from tito.analysis.fold import Folded, Line
+    from tito.analysis.fold import Line
     from tito.analysis.insights import Insight
     from tito.analysis.report import Report
+    from tito.analysis.walk import Row
 
 
 def paragraph(text: str, kind: str = "", indent: str = "") -> Iterator[Text]:
@@ -98,27 +99,32 @@ def _tables(report: Report, columns: Iterable[tuple[str, str, Sequence[int], boo
     yield drawn(folded.lines, "", footer=True)
     if folded.opened:
         yield drawn(folded.opened, f"inside one: {folded.opened[0].name.split('.')[0]}", footer=False)
-    yield from _explanations(report, folded)
+    if report.shown.explain:
+        yield from explanations(report)
 
 
-def _explanations(report: Report, folded: Folded) -> Iterator[Block]:
-    if not report.shown.explain:
-        return
-    from tito.analysis.report import backward, explained
-
-    single = [line for line in folded.lines if line.times == 1]
-    numbers = [number for line in (*single, *folded.opened) for number in line.rows]
+def explanations(report: Report) -> Iterator[Block]:
+    """The arithmetic of each layer of the table, of equal blocks once, and of the total."""
+    single = [line for line in report.folded.lines if line.times == 1]
+    numbers = [number for line in (*single, *report.folded.opened) for number in line.rows]
     for number in sorted(set(numbers)):
         row = report.cost.rows[number]
         yield Text(f"{row.name}: {shapes.text(row.input_shape)} → {shapes.text(row.output_shape)}", "head")
-        for name, arithmetic in explained(report.topic, report.cost, row):
-            yield Text(f"  {name}: {arithmetic}")
-        if report.topic == "flops" and row.macs:
-            yield from paragraph(f"  backward: {backward(row)}", indent="    ")
-        if row.note:
-            yield Text(f"  {row.note}")
+        yield from explanation(report.topic, report.cost, row)
     yield Text("")
     yield from _explained_totals(report)
+
+
+def explanation(topic: str, cost: Cost, row: Row) -> Iterator[Block]:
+    """The arithmetic of one layer."""
+    from tito.analysis.report import backward, explained
+
+    for name, arithmetic in explained(topic, cost, row):
+        yield Text(f"  {name}: {arithmetic}")
+    if topic == "flops" and row.macs:
+        yield from paragraph(f"  backward: {backward(row)}", indent="    ")
+    if row.note:
+        yield Text(f"  {row.note}")
 
 
 def _explained_totals(report: Report) -> Iterator[Block]:
@@ -161,10 +167,17 @@ def params(report: Report) -> Iterator[Block]:
         f"{at_least}{grouped(cost.params)} parameters, {stored} ({both(cost.param_bytes, report.shown.units)})"
         + (f", and {grouped(cost.buffers)} buffers" if cost.buffers else "")
     )
-    sizes = [(dtype, bits * cost.params / 8) for dtype, bits in (("fp32", 32), ("fp16", 16), ("int8", 8))]
-    rows = [(dtype, f"{size / 10**6:,.3f}", f"{size / 2**20:,.3f}") for dtype, size in sizes]
-    yield Table(["stored as", "MB", "MiB"], rows, "", frozenset({1, 2}))
+    yield _stored(cost.params, report.shown.units)
+    yield from _least_time(report)
     yield from ending(report, (convention.COUNTING[0], convention.PARAMETERS, convention.UNITS))
+
+
+def _stored(params: int, units: str) -> Table:
+    """What the parameters take in each type, in the units asked for."""
+    families = {"MB": 10**6} if units == "si" else {"MiB": 2**20} if units == "iec" else {"MB": 10**6, "MiB": 2**20}
+    sizes = [(dtype, bits * params / 8) for dtype, bits in (("fp32", 32), ("fp16", 16), ("int8", 8), ("int4", 4))]
+    rows = [(dtype, *(f"{size / unit:,.3f}" for unit in families.values())) for dtype, size in sizes]
+    return Table(["stored as", *families], rows, "", frozenset({1, 2}))
 
 
 def flops(report: Report) -> Iterator[Block]:
@@ -188,7 +201,7 @@ def flops(report: Report) -> Iterator[Block]:
 
 def _flop_totals(report: Report) -> Iterator[Block]:
     cost, mode = report.cost, report.shown.mode
-    least = "at least " if cost.not_counted else ""
+    least = ", at least" if cost.not_counted else ""
     rows = [
         ("forward MACs", grouped(cost.macs)),
         ("forward FLOPs", grouped(cost.flops)),
@@ -198,18 +211,23 @@ def _flop_totals(report: Report) -> Iterator[Block]:
     if mode != "infer":
         rows.append(("training step, exact", grouped(cost.training_flops)))
         rows.append(("training step, 3x rule", grouped(3 * cost.flops)))
-    title = f"{least}for a batch of {grouped(cost.batch)}" if cost.batch > 1 else f"{least}for one example"
+    title = (f"for a batch of {grouped(cost.batch)}" if cost.batch > 1 else "for one example") + least
     yield Table(["in all", "count"], rows, title, frozenset({1}))
-    if report.hardware:
-        from tito.analysis.report import least_seconds
+    yield from _least_time(report)
 
-        machine = report.hardware
-        peak = rate(machine.flops(cost.options.dtype))
-        yield from paragraph(
-            f"On {machine.title} ({peak}, {rate(machine.bandwidth, 'B/s')}): forward at least "
-            f"{seconds(least_seconds(cost, machine))}, a training step at least "
-            f"{seconds(cost.training_flops / machine.flops(cost.options.dtype))}."
-        )
+
+def _least_time(report: Report) -> Iterator[Block]:
+    """How fast the hardware that was named could be."""
+    if report.hardware is None:
+        return
+    from tito.analysis.report import least_seconds, least_training_seconds
+
+    cost, machine = report.cost, report.hardware
+    peak, bandwidth = rate(machine.flops(cost.options.dtype)), rate(machine.bandwidth, "B/s")
+    yield from paragraph(
+        f"On {machine.title} ({peak}, {bandwidth}): forward at least {seconds(least_seconds(cost, machine))}, "
+        f"a training step at least {seconds(least_training_seconds(cost, machine))}."
+    )
 
 
 def memory(report: Report) -> Iterator[Block]:
@@ -238,6 +256,7 @@ def memory(report: Report) -> Iterator[Block]:
     if report.shown.mode != "infer":
         yield _training_table(report)
     yield from _fit(report)
+    yield from _least_time(report)
     yield from ending(report, (convention.ACTIVATIONS, convention.memory_line(cost), convention.UNITS))
 
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from tito.analysis import convention, shapes
 from tito.analysis.expr import grouped
+from tito.analysis.fold import LINES
+from tito.analysis.report import Report, backward
 from tito.analysis.units import both, percent, rate, ratio
-from tito.render.analysis import bullet, heading, paragraph, remarks
+from tito.render.analysis import bullet, explanation, explanations, heading, paragraph, remarks
 from tito.render.blocks import Block, Mark, Next, Table, Text, Verbatim
 from tito.render.sheet import WIDTH, Column, sheet, times
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from tito.analysis.comparing import Comparison
     from tito.analysis.convolution import Convolution
     from tito.analysis.cost import Cost
-    from tito.analysis.hardware import Hardware
+    from tito.analysis.hardware import Hardware, Point
     from tito.analysis.quiz import Question, Score, Verdict
     from tito.analysis.roof import Profile, Roofline
     from tito.analysis.scaling import Scaling
@@ -107,17 +109,22 @@ def _machine(hardware: Hardware, dtype: str) -> Iterator[Block]:
     yield from paragraph(f"({hardware.source})", "wait")
 
 
+def _listed(found: Roofline) -> tuple[list[Point], str]:
+    """The layers to show: all, or those with products, or the slowest of these; and what the others are."""
+    moving = [point for point in found.points if point.moved]
+    if len(moving) <= LINES or found.shown.every:
+        return moving, "that move nothing"
+    working = [point for point in moving if point.flops]
+    if len(working) <= LINES:
+        return working, "without products"
+    slowest = sorted(working, key=lambda point: point.seconds, reverse=True)[:LINES]
+    return [point for point in working if point in slowest], "without products, or faster than these,"
+
+
 def roofline(found: Roofline) -> Iterator[Block]:
     """Each layer against the roof."""
-    points = [point for point in found.points if point.moved]
+    points, others = _listed(found)
     hidden = len(found.points) - len(points)
-    if len(points) > 24 and not found.shown.every:
-        hidden += len([point for point in points if not point.flops])
-        points = [point for point in points if point.flops]
-    if len(points) > 24 and not found.shown.every:
-        kept = sorted(points, key=lambda point: point.seconds, reverse=True)[:24]
-        hidden += len(points) - len(kept)
-        points = [point for point in points if point in kept]
     yield from heading(found.cost)
     yield from _machine(found.hardware, found.cost.options.dtype)
     yield sheet(
@@ -134,7 +141,7 @@ def roofline(found: Roofline) -> Iterator[Block]:
         units=found.shown.units,
     )
     if hidden:
-        yield from bullet(f"{hidden} layers that move little or nothing are left out of the table; --all shows them.")
+        yield from bullet(f"{hidden} layers {others} are left out of the table; --all shows them.")
     yield from _bound(found)
     yield from _conventions(
         "A layer can reach min(peak, FLOPs a byte x bandwidth). It moves its parameters, inputs and output once, "
@@ -206,6 +213,9 @@ def convolution(found: Convolution) -> Iterator[Block]:
         f"({grouped(found.patch_values)} values), the input {ratio(found.patch_values / _values(found))} times over",
         indent="    ",
     )
+    if found.shown.explain:
+        yield from explanation("memory", cost, row)
+        yield from paragraph(f"  backward: {backward(row)}", indent="    ")
     first = found.instead[0]
     yield sheet(
         "",
@@ -241,6 +251,8 @@ def transformer(found: Transformer) -> Iterator[Block]:
     )
     batch = f" for a batch of {grouped(cost.batch)}" if cost.batch > 1 else ""
     units = found.shown.units
+    if found.shown.explain:
+        yield from explanations(Report("flops", cost, found.shown))
     yield from bullet(f"Forward: {grouped(round(found.flops_per_token))} FLOPs a token.")
     exact = cost.training_flops
     yield from bullet(

@@ -94,11 +94,14 @@ def _table(table: Table, ascii_only: bool) -> RichTable:
     footer = [*table.footer] or [""] * len(table.columns)
     for index, (name, foot) in enumerate(zip(table.columns, footer, strict=True)):
         number = index in table.right
+        whole = number or index == 0
+        cells = [_text(value, ascii_only) for value in (name, foot, *(row[index] for row in table.rows))]
         drawn.add_column(
             name,
             justify="right" if number else "left",
-            no_wrap=number or index == 0,
-            footer=_text(foot, ascii_only),
+            no_wrap=whole,
+            min_width=max(cell.cell_len for cell in cells) if whole else None,  # rich would cut at a word
+            footer=cells[1],
         )
     for row in table.rows:
         drawn.add_row(*(_text(value, ascii_only) for value in row))

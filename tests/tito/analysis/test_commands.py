@@ -17,6 +17,12 @@ from typing import Any
 
 import pytest
 
+from tito.analysis import charts
+from tito.analysis.hardware import find
+from tito.analysis.models import count
+from tito.analysis.report import Report
+from tito.analysis.roof import Roofline
+from tito.analysis.shown import Shown
 from tito.cli.app import app
 from tito.cli.boundary import run
 
@@ -114,6 +120,56 @@ def test_screen_plain_lines_json_and_csv_say_the_same(tito: Any) -> None:
     assert f"{found['totals']['params']:,}" in screen
 
 
+@pytest.mark.parametrize(
+    ("words", "rows", "first"),
+    [
+        (["compare", "784-10", "784-20-10"], 2, {"label": "784-10", "params": "7850", "pareto": "True"}),
+        (["conv", "3", "64", "3", "--size", "32"], 1, {"output_shape": "64x30x30", "macs": "1555200"}),
+        (
+            ["transformer", "@gpt2", "--seq", "8"],
+            2 + 12 * 14 + 2,
+            {"name": "wte", "input_shape": "8", "params": "38597376"},
+        ),
+        (["scaling", "784 10", "--vary", "batch", "1:4:x2"], 3, {"value": "1", "macs": "7840"}),
+        (["roofline", "784 20 10"], 2, {"name": "linear1", "flops": "31360"}),
+        (["famous", "lenet5"], 1, {"name": "@lenet5", "input_shape": "1x32x32", "macs": "416520"}),
+        (["params", "784 10", "--explain"], 1, {"name": "linear1", "weights": "7840"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_every_table_is_there_as_csv(tito: Any, words: list[str], rows: int, first: dict[str, str]) -> None:
+    """Catches a command whose numbers cannot be put into a spreadsheet, and columns of nested values."""
+    found = list(csv.DictReader(io.StringIO(tito(*words, "--csv").out)))
+    assert len(found) == rows
+    assert found[0] | first == found[0]
+    assert not any("{" in value or "[" in value for row in found for value in row.values())
+    assert tito(*words, "--csv", "--json").code == 2
+
+
+def test_conv_and_transformer_explain_themselves(tito: Any) -> None:
+    """Catches --explain that adds nothing."""
+    shown = tito("conv", "3", "64", "3", "--size", "32", "--explain").out
+    assert "weights' gradient 1,555,200 MACs" in shown and "64·30·30·4 = 230,400 B" in shown
+    shown = tito("transformer", "--layers", "2", "--dim", "64", "--heads", "4", "--seq", "16", "--explain").out
+    assert "heads·tokens·tokens·head width = 4·16·16·16 = 16,384" in shown
+    words = [
+        ["conv", "3", "64", "3", "--size", "32"],
+        ["transformer", "--layers", "1", "--dim", "8", "--heads", "2", "--seq", "4"],
+    ]
+    for one in words:
+        assert all("explain" in layer for layer in tito(*one, "--explain", "--json").json["layers"])
+
+
+def test_units_reach_the_table_of_types_and_hardware_its_least_time(tito: Any) -> None:
+    """Catches an option that is taken and changes nothing, and a training step faster than its forward pass."""
+    assert "MiB \n" not in tito("params", "784 10", "--units", "si").out
+    assert "MB \n" not in tito("params", "784 10", "--units", "iec").out
+    for command in ("params", "flops", "memory"):
+        assert "On NVIDIA A100 SXM 80 GB" in tito(command, "784 10", "--hw", "a100").out
+        time = tito(command, "784 10", "--hw", "a100", "--json").json["time"]
+        assert time["training_seconds_at_least"] > time["forward_seconds_at_least"]
+
+
 WIDE = [
     ("params", "@resnet50"),
     ("params", "@gpt3"),
@@ -162,6 +218,31 @@ def test_a_narrow_terminal_gets_lines(tito: Any, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("COLUMNS", "40")
     shown = tito("flops", "@resnet50").out
     assert "4,089,184,256" in shown and "─" not in shown
+
+
+@pytest.mark.parametrize("width", range(44, 80, 5))
+def test_nothing_is_cut_at_any_width(tito: Any, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Catches a table drawn a little too wide for the terminal, whose totals end in dots."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    for words in [
+        ("memory", "784 256 10", "--batch", "64"),
+        ("scaling", "784 64 10", "--vary", "width", "64:512:x2"),
+        ("compare", "784-10", "784-20-10", "@lenet5"),
+    ]:
+        assert "…" not in tito(*words).out
+
+
+def test_a_lower_bound_says_so_over_its_totals() -> None:
+    """Catches totals of a model with an unknown layer that look complete."""
+    shown = process("flops", "models.py:with_mystery", "--batch", "4").stdout
+    assert "for a batch of 4, at least" in shown
+
+
+def test_what_a_roofline_leaves_out_is_said_as_it_is(tito: Any) -> None:
+    """Catches norms that move much and are called layers that move little."""
+    assert "3 layers that move nothing are left out" in tito("roofline", "@alexnet").out
+    assert "without products, or faster than these, are left out" in tito("roofline", "@resnet50").out
+    assert "without products are left out" in tito("roofline", "@resnet18").out
 
 
 def test_explanations_are_arithmetic_with_numbers(tito: Any) -> None:
@@ -340,6 +421,65 @@ def test_the_commands_of_the_document_run(tito: Any) -> None:
         words = shlex.split(command)
         assert words[:2] == ["tito", "analyze"], command
         assert tito(*words[2:]).code == 0, command
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["params", "relu", "--input", "5"],
+        ["memory", "relu", "--input", "5"],
+        ["roofline", "relu", "--input", "5"],
+        ["compare", "relu", "tanh", "--input", "5"],
+        ["compare", "relu", "linear:3", "--input", "5"],
+        ["scaling", "{n}*relu", "--input", "5", "--vary", "n", "1:5"],
+    ],
+    ids=" ".join,
+)
+def test_a_drawing_of_nothing_is_refused(tito: Any, tmp_path: Path, words: list[str]) -> None:
+    """Catches a logarithm of zero, and an empty drawing that looks like an answer."""
+    for plot in ("--plot", f"--plot={tmp_path / 'x.png'}"):
+        done = tito(*words, plot)
+        assert done.code == 2 and done.out == ""
+        assert "nothing to draw" in done.err or "relu has no parameters or no FLOPs" in done.err
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_equal_layers_are_one_point_on_the_roof_and_many_bars_are_said_to_be_cut() -> None:
+    """Catches a drawing of the first 24 layers that passes for the whole model."""
+    chart = charts.chart_of(Roofline(count("@gpt2"), find("laptop")))
+    assert chart.names == (
+        "block1.attn.q (48x)",
+        "block1.attn.scores (24x)",
+        "block1.mlp.up (12x)",
+        "block1.mlp.down (12x)",
+        "head",
+    )
+    whole = charts.chart_of(Report("params", count("@gpt2"), Shown(every=True)))
+    assert len(whole.names) == charts.MOST_BARS and "the first 24 of" in whole.title
+    assert "the first" not in charts.chart_of(Report("params", count("@gpt2"))).title
+
+
+@pytest.mark.parametrize("words", [["--plot={}"], ["--plot", "{}"]], ids=" ".join)
+def test_a_drawings_file_may_follow_its_option(tito: Any, tmp_path: Path, words: list[str]) -> None:
+    """Catches a file's name that is read as a layer."""
+    file = tmp_path / "x.svg"
+    assert tito("params", "784", "10", *(word.format(file) for word in words)).code == 0
+    assert file.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"), [(["784", "-10"], "-10"), (["-5", "10"], "-5"), (["-3*(relu)", "--input", "3"], "-3*(relu)")]
+)
+def test_a_negative_size_is_named_as_one(tito: Any, words: list[str], named: str) -> None:
+    """Catches 'no such option' for a size below zero."""
+    done = tito("params", *words)
+    assert done.code == 2 and done.err.startswith(f"{named}: expected a size or a count of at least 1")
+    assert "greater than or equal to 1" in tito("params", "784", "10", "--batch", "-1").err
+
+
+def test_an_activation_in_capitals_is_one(tito: Any) -> None:
+    """Catches --activation ReLU refused where a specification takes it."""
+    assert tito("params", "784 5 10", "--activation", "ReLU").code == 0
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])

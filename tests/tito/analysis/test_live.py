@@ -114,6 +114,8 @@ def test_bare_arrays_without_a_base_class() -> None:
         ("nothing", LearnerError, "returned None"),
         ("broken", LearnerError, "ValueError"),
         ("leaves", LearnerError, "SystemExit: 7"),
+        ("leaves_without_a_word", LearnerError, "failed: SystemExit\n"),
+        ("interrupts", LearnerError, "failed: KeyboardInterrupt"),
     ],
 )
 def test_what_goes_wrong_is_said(name: str, kind: type[Exception], said: str) -> None:
@@ -129,11 +131,22 @@ def test_the_learners_frames_are_shown_and_no_others() -> None:
     assert "layers.py" in caught.value.message and "live_child" not in caught.value.message
 
 
-@pytest.mark.parametrize("written", ["gone.py:build", "models.py", "no.such.module:x", "models.py:mlp.layers.nope"])
+@pytest.mark.parametrize(
+    "written", ["gone.py:build", "models.py", "models.py:", "no.such.module:x", "models.py:mlp.layers.nope"]
+)
 def test_names_that_lead_nowhere(written: str) -> None:
     """Catches an exception for a wrong name."""
     with pytest.raises(UsageError):
         live.count_object(ROOT, ROOT, written, Options(), Given())
+
+
+def test_a_part_of_the_package_that_is_not_there_yet_is_said_so() -> None:
+    """Catches advice about search paths for a lesson that has not been exported."""
+    with pytest.raises(UsageError) as caught:
+        live.count_object(ROOT, ROOT, "tinytorch.core.attention:Attention", Options(), Given())
+    assert "export the lesson" in caught.value.hint
+    with pytest.raises(UsageError, match=r"models\.py does not say which object"):
+        live.count_object(ROOT, ROOT, "models.py:", Options(), Given())
 
 
 def test_a_model_that_hangs_is_ended() -> None:

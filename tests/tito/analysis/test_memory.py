@@ -71,6 +71,25 @@ def test_smaller_types(dtype: str, weights: float, outputs: int) -> None:
     assert cost.activation_bytes == 8 * outputs
 
 
+# Distinct arrays that torchvision 0.29.1's models keep for backward, by torch.autograd.graph.saved_tensors_hooks:
+# one image, fp32, operations not in place; without parameters, statistics of norms and indices of pooling
+KEPT_BY_TORCH = {"resnet18": 20_574_208, "resnet50": 84_303_872}
+# All results of their layers, by forward hooks, with those of the sums
+RESULTS_IN_TORCH = {"resnet18": 29_910_944 + 3_010_560, "resnet50": 128_161_696 + 22_077_440, "vgg16": 114_704_288}
+
+
+@pytest.mark.parametrize(("name", "size"), KEPT_BY_TORCH.items())
+def test_what_is_kept_for_backward_is_what_torch_keeps(name: str, size: int) -> None:
+    """Catches an array that is kept twice, or one that a norm, a sum or a pooling layer needs and is not kept."""
+    assert count(f"@{name}").saved_bytes == size
+
+
+@pytest.mark.parametrize(("name", "size"), RESULTS_IN_TORCH.items())
+def test_all_outputs_are_those_of_torch(name: str, size: int) -> None:
+    """Catches a view that counts, and a sum that does not."""
+    assert count(f"@{name}").activation_bytes == size
+
+
 def test_the_batch_where_activations_overtake() -> None:
     """Catches a crossing that is off by one."""
     found = {one.id: one.facts for one in insights(of("linear:5 relu linear:2", (3,)))}["activations-overtake"]

@@ -69,6 +69,35 @@ def test_slips_of_a_convolution(column: str, given: int, said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("column", "given", "said"),
+    [
+        ("params", 64 * 3 * 9 + 10 * 576, "biases are forgotten"),
+        ("params", 64 * 3 * 3 + 64 + 5770, "k², not k"),
+        ("params", 64 * 9 + 64 + 5770, "input channels"),
+        ("params", 4 * (1792 + 5770), "same for every batch"),
+        ("macs", 2 * 4 * (9 * 1728 + 5760), "twice the MACs"),
+        ("macs", 9 * 1728 + 5760, "batch of 4"),
+        ("flops", 4 * (9 * 1728 + 5760), "1 MAC = 2 FLOPs"),
+        ("flops", 2 * (9 * 1728 + 5760), "batch of 4"),
+        ("flops", 2 * 4 * (9 * 64 * 9 + 5760), "input channels"),
+        ("flops", 2 * 4 * (9 * 64 * 3 + 5760), "k² is missing"),
+    ],
+)
+def test_a_slip_made_in_every_layer_is_named_in_the_total(column: str, given: int, said: str) -> None:
+    """Catches a total that is only called wrong although every layer of it has the same slip."""
+    cost = count("conv:64k3 relu flatten linear:10", Options(batch=4), Given((3, 5, 5)))
+    verdict = judge(questions(cost, column)[-1], str(given))
+    assert not verdict.right and said in verdict.slip
+
+
+def test_a_forgotten_sequence_and_bits_are_named() -> None:
+    """Catches a linear layer counted at one position, and bits given as bytes."""
+    positions = questions(count("linear:8", given=Given((5, 6))), "macs")[0]
+    assert "5 positions are missing" in judge(positions, "48").slip
+    assert "bits" in judge(first("784 256 10", "memory"), str(8 * 256 * 4)).slip
+
+
+@pytest.mark.parametrize(
     ("text", "right", "said"),
     [
         ("814120", True, ""),

@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tito.analysis.cost import Cost, Options
-from tito.analysis.models import Given, count, is_object, is_sizes
+from tito.analysis.insights import insights
+from tito.analysis.models import Given, count, is_object, is_sizes, joined
 from tito.analysis.shapes import Shape
 from tito.analysis.spec import SpecError
 from tito.errors import UsageError
@@ -113,6 +114,12 @@ def test_a_near_miss_is_suggested() -> None:
     [
         ("784 256 ten", "ten is not a size"),
         ("784x256x10", "separated by spaces"),
+        ("784,,10", "separated by spaces"),
+        ("784--10", "separated by spaces"),
+        ("784,256,10,", "separated by spaces"),
+        ("784.5 10", "784.5 is not a size"),
+        ("784 1e3", "1e3 is not a size"),
+        ("784 relu", "relu is not a size"),
         ("784", "one size is not a layer"),
         ("", "no model"),
         ("784 0 10", "at least 1"),
@@ -127,6 +134,74 @@ def test_what_cannot_be_counted_is_said(written: str, said: str) -> None:
     """Catches a crash or a silent guess."""
     with pytest.raises(UsageError, match=said.replace("(", "[(]")):
         of(written)
+
+
+@pytest.mark.parametrize(
+    ("copied", "typed"),
+    [
+        ("784\u2013256\u201310", "784-256-10"),
+        ("linear:784\u00d710", "linear:784x10"),
+        ("conv:3\u00d78k3\u00d75 \n\t relu", "conv:3x8k3x5 relu"),
+        ("784    256\u00a010", "784 256 10"),
+    ],
+)
+def test_signs_copied_from_a_page_are_those_of_the_keyboard(copied: str, typed: str) -> None:
+    """Catches a multiplication sign or a dash of the printed page that is no layer."""
+    assert joined([copied]) == joined([typed])
+    shape = (3, 9, 9) if "conv" in typed else None
+    assert of(joined([copied]), shape).totals() == of(typed, shape).totals()
+
+
+def test_a_path_keeps_its_signs() -> None:
+    """Catches a file's name that is changed before it is looked for."""
+    assert joined(["a\u2013b.py:build"]) == "a\u2013b.py:build"
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        ("conv:8k4psame", (9, 10)),
+        ("conv:8k2psame", (9, 10)),
+        ("conv:8k3psame", (9, 10)),
+        ("conv:8k4d3psame", (9, 10)),
+        ("conv:8k4s2psame", (5, 5)),
+        ("conv:8k2x5s3x1psame", (3, 10)),
+    ],
+)
+def test_psame_keeps_the_size_of_even_kernels_too(written: str, size: tuple[int, int]) -> None:
+    """Catches an even kernel that loses a row; with a stride the size is divided and rounded up."""
+    assert of(written, (4, 9, 10)).rows[0].output_shape[1:] == size
+
+
+@pytest.mark.parametrize(
+    ("written", "shape", "hint"),
+    [
+        ("res(conv:8k3p1)", (4, 9, 9), "conv:8k1)"),
+        ("res(conv:8k3s2p1)", (4, 9, 9), "conv:8k1s2)"),
+        ("res(conv:4k3)", (4, 9, 9), "padding keeps the size"),
+        ("res(linear:7)", (4,), "linear:7)"),
+        ("res(linear:7)", (5, 4), "linear:7)"),
+        ("res(flatten)", (4, 9, 9), "must give back"),
+    ],
+)
+def test_the_hint_for_a_shortcut_is_one_that_fits(written: str, shape: Shape, hint: str) -> None:
+    """Catches advice that leads to the next error."""
+    with pytest.raises(SpecError) as caught:
+        of(written, shape)
+    assert hint in caught.value.hint
+    if "res(... | " in caught.value.hint:
+        layer = caught.value.hint.split(" | ")[1].removesuffix(")")
+        assert of(f"{written.removesuffix(')')} | {layer})", shape).rows
+
+
+def test_sizes_beyond_any_machine_are_an_error_and_no_overflow() -> None:
+    """Catches an integer that no float can hold: branches joined again and again, a sequence without end."""
+    with pytest.raises(SpecError, match="would give more than"):
+        of("2000*(cat(|identity)) gap linear:10", (3, 8, 8))
+    with pytest.raises(UsageError, match="--seq: larger than"):
+        of("@gpt2", seq=10**12 + 1)
+    largest = of("flatten linear:1000000000000", (10**12, 10**12, 10**12), batch=10**12)
+    assert largest.macs == 10**60 and insights(largest)
 
 
 def test_options_that_contradict_the_model_are_refused() -> None:

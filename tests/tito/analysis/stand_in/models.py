@@ -161,5 +161,13 @@ def leaves():
     sys.exit(7)
 
 
+def interrupts():
+    raise KeyboardInterrupt
+
+
+def leaves_without_a_word():
+    sys.exit()
+
+
 def hangs():
     time.sleep(600)

@@ -2,7 +2,7 @@
 
 Standard input holds {"package": folder, "out": folder, "jobs": [...]}, each job with key, name, cells, probes_source,
 probes and seed. It runs in a fork, and leaves out/key.npz and out/key.json, a list of [probe, names of its arrays,
-error, seconds].
+error].
 """
 
 import __future__
@@ -10,7 +10,6 @@ import __future__
 import json
 import os
 import sys
-import time
 import types
 from pathlib import Path
 
@@ -55,12 +54,12 @@ def run(job, out):
     exec(compile(job["probes_source"], "probes.py", "exec"), probes)
     arrays, index = {}, []
     for number, name in enumerate(job["probes"]):
-        started, found, error = time.perf_counter(), {}, ""
+        found, error = {}, ""
         try:
             found = leaves(probes[name](lesson, np.random.default_rng([job["seed"], number])))
         except Exception as raised:
             error = f"raised {type(raised).__name__}: {raised}"
-        index.append([name, list(found), error, time.perf_counter() - started])
+        index.append([name, list(found), error])
         arrays |= {f"{number}.{place}": array for place, array in enumerate(found.values())}
     np.savez(out / f"{job['key']}.npz", **arrays)
     (out / f"{job['key']}.json").write_text(json.dumps(index), encoding="utf-8")

@@ -21,7 +21,7 @@ from tito.notebook import parse
 from tito.release import release
 from tito.workspace import find_workspace
 
-WORKSPACE = find_workspace(Path(__file__).parents[2])
+WORKSPACE = find_workspace(Path(__file__).parents[1])
 COURSE = WORKSPACE.course
 CHILD = Path(__file__).with_name("probe_child.py")
 
@@ -46,8 +46,8 @@ def stubbed(folder: str) -> str:
     return release(assignment_of(folder).notebook, folder).to_text()
 
 
-def run(folder: str, variants: Mapping[str, Variant]) -> dict[str, tuple[dict[str, ProbeRun], float]]:
-    """The probes of a module on each variant, and the seconds that they took."""
+def run(folder: str, variants: Mapping[str, Variant]) -> dict[str, dict[str, ProbeRun]]:
+    """What the probes of a module returned on each variant."""
     assignment = assignment_of(folder)
     probes = tuple(dict.fromkeys(name for cell in assignment.graded for name in cell.probes))
     with tempfile.TemporaryDirectory() as folder_name:
@@ -89,11 +89,10 @@ def _cells(source: str, folder: str) -> list[str]:
     return [cell.source for cell in parse(source, folder).cells if cell.kind == "code"]
 
 
-def _read(root: Path, key: str) -> tuple[dict[str, ProbeRun], float]:
-    found, seconds = {}, 0.0
+def _read(root: Path, key: str) -> dict[str, ProbeRun]:
+    found = {}
     with np.load(root / f"{key}.npz", allow_pickle=False) as arrays:
-        for number, (name, names, error, took) in enumerate(json.loads((root / f"{key}.json").read_text("utf-8"))):
+        for number, (name, names, error) in enumerate(json.loads((root / f"{key}.json").read_text("utf-8"))):
             values = {each: arrays[f"{number}.{place}"] for place, each in enumerate(names)}
             found[name] = ProbeRun(name, None if error else values, error)
-            seconds += took
-    return found, seconds
+    return found
