@@ -477,7 +477,7 @@ class BatchNorm1d(Module):
 
         TODO: choose mean and var, then apply batch_norm_op.
         Approach: in training, batch_statistics of x.numpy(), which are also remembered; in evaluation, copies of the
-        buffers' arrays, because a later training step will change the buffers in place.
+        buffers' arrays in the dtype of x, because a later training step will change the buffers in place.
         Hint: affine is [self.weight, self.bias] or []; fixed is True in evaluation.
         """
         x = _floating(x)
@@ -488,7 +488,7 @@ class BatchNorm1d(Module):
             mean, var = batch_statistics(x.numpy())
             self._remember(mean, var, x.size // self.num_features)
         else:
-            mean, var = self.running_mean.numpy().copy(), self.running_var.numpy().copy()
+            mean, var = (each.numpy().astype(x.dtype) for each in (self.running_mean, self.running_var))
         return apply(batch_norm_op, x, *affine, mean=mean, var=var, eps=self.eps, fixed=not self.training)
         ### END SOLUTION
 

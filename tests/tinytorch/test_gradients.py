@@ -50,7 +50,7 @@ def batch_norm(x: Tensor, *affine: Tensor, fixed: bool = False) -> Tensor:
     """The op, with the statistics of x, or with some that are none of x's."""
     mean, var = normalization.batch_statistics(x.numpy())
     if fixed:
-        mean, var = np.arange(1.0, len(mean) + 1), np.arange(2.0, len(mean) + 2)
+        mean, var = (np.arange(start, len(mean) + start, dtype=x.dtype) for start in (1, 2))
     return apply(normalization.batch_norm_op, x, *affine, mean=mean, var=var, eps=1e-3, fixed=fixed)
 
 
@@ -272,6 +272,8 @@ def test_every_op_has_a_rule_and_a_case() -> None:
     assert not without_rule, f"no derivative rule for {without_rule}: call defvjp beside the op"
     without_case = sorted(differentiable - set(CASES))
     assert not without_case, f"no gradient check for {without_case}: add them to CASES in {Path(__file__).name}"
+    without_shapes = sorted(differentiable - set(DRAWN))
+    assert not without_shapes, f"no shapes are drawn for {without_shapes}: add them to DRAWN in {Path(__file__).name}"
     assert set(CASES) <= set(ops), "a case for an op that does not exist"
     constant = {name for name, op in own_ops().items() if not op.differentiable}
     assert constant >= {"eq", "ne", "lt", "le", "gt", "ge", "argmax", "discretize"}
@@ -313,6 +315,209 @@ def _doubled(x: np.ndarray) -> np.ndarray:
     for axis in range(x.ndim):
         x = np.repeat(x, 2, axis=axis)
     return x
+
+
+def flipped(function: Function) -> Function:
+    """The function on views whose strides are negative."""
+    return lambda *inputs: function(*(each[(slice(None, None, -1),) * each.ndim] for each in inputs))
+
+
+# How an input may lie in memory: what makes it of an array of the wanted values, and the function that undoes that.
+LAYOUTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[Function], Function]]] = {
+    "as it is": (lambda x: x, lambda function: function),
+    "transposed": (lambda x: x.T, turned),
+    "strided": (lambda x: _doubled(x), strided),
+    "backwards": (lambda x: np.flip(x), flipped),
+}
+
+
+def _any(low: int = 0, dims: tuple[int, int] = (0, 3)) -> st.SearchStrategy[tuple[int, ...]]:
+    return array_shapes(min_dims=dims[0], max_dims=dims[1], min_side=low, max_side=3)
+
+
+def _one(*functions: Function, low: int = 0) -> Callable[[Any], tuple[Function, Shapes]]:
+    """An op of one input of any shape."""
+    return lambda draw: (draw(st.sampled_from(functions)), [draw(_any(low))])
+
+
+def _two(function: Function) -> Callable[[Any], tuple[Function, Shapes]]:
+    """An op of two inputs, broadcast."""
+    pairs = mutually_broadcastable_shapes(num_shapes=2, max_dims=3, min_side=0, max_side=3)
+    return lambda draw: (function, draw(pairs).input_shapes)
+
+
+def _along(name: str, several: bool = True, **options: Any) -> Callable[[Any], tuple[Function, Shapes]]:
+    """A reduction over one axis, several, or all."""
+
+    def choose(draw: Any) -> tuple[Function, Shapes]:
+        shape = draw(_any(1, (1, 3)))
+        axes = draw(st.lists(st.integers(-len(shape), len(shape) - 1), unique_by=lambda a: a % len(shape), min_size=1))
+        axis = draw(st.sampled_from((None, axes[0], tuple(axes))))
+        keep = draw(st.booleans())
+        call = losses.logsumexp if name == "logsumexp" else lambda x, **given: getattr(x, name)(**given, **options)
+        return lambda x: call(x, axis=axis, keepdims=keep), [shape]
+
+    return choose
+
+
+def _axis(function: Callable[..., Tensor]) -> Callable[[Any], tuple[Function, Shapes]]:
+    """An op along one axis that keeps the shape."""
+
+    def choose(draw: Any) -> tuple[Function, Shapes]:
+        shape = draw(_any(1, (1, 3)))
+        axis = draw(st.integers(-len(shape), len(shape) - 1))
+        return lambda x: function(x, axis), [shape]
+
+    return choose
+
+
+def _joined(draw: Any, join: Callable[..., Tensor]) -> tuple[Function, Shapes]:
+    shape = list(draw(_any(1, (1, 3))))
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    lengths = draw(st.lists(st.integers(0, 3), min_size=1, max_size=3)) if join is cat else [shape[axis]] * 2
+    shapes = [(*shape[: axis % len(shape)], n, *shape[axis % len(shape) + 1 :]) for n in lengths]
+    return lambda *parts: join([*parts, parts[0]], axis=axis), shapes  # the first is used twice
+
+
+def _key(draw: Any) -> tuple[Function, Shapes]:
+    shape = draw(_any(1, (1, 3)))
+    count = draw(st.integers(1, len(shape)))
+    arrays = integer_array_indices(shape[:count], result_shape=array_shapes(max_dims=2, max_side=4))
+    key = draw(st.one_of(basic_indices(shape, allow_newaxis=True), arrays))
+    return lambda x: x[key] * 1.0, [shape]
+
+
+def _stacks(draw: Any) -> tuple[Function, Shapes]:
+    m, k, n = (draw(st.integers(0, 3)) for _ in range(3))
+    lead = draw(mutually_broadcastable_shapes(num_shapes=2, max_dims=2, max_side=3)).input_shapes
+    left, right = (draw(st.sampled_from(pair)) for pair in (((*lead[0], m, k), (k,)), ((*lead[1], k, n), (k,))))
+    return lambda a, b: a @ b, [left, right]
+
+
+def _reshaped(draw: Any) -> tuple[Function, Shapes]:
+    shape = draw(_any())
+    other = draw(st.permutations(shape))
+    return lambda x: x.reshape(tuple(other)) * x.reshape(tuple(other)), [shape]
+
+
+def _permuted(draw: Any) -> tuple[Function, Shapes]:
+    shape = draw(_any(0, (1, 3)))
+    back = draw(st.sampled_from((0, len(shape))))  # counted from the end, too
+    axes = [axis - back for axis in draw(st.permutations(range(len(shape))))]
+    return lambda x: x.permute(*axes) * 2.0, [shape]
+
+
+def _window(draw: Any, name: str) -> tuple[Function, Shapes]:
+    """A convolution or a pooling with any kernel, stride and padding that fit."""
+    kernel, stride = (draw(st.tuples(st.integers(1, 3), st.integers(1, 3))) for _ in range(2))
+    padding = tuple(draw(st.integers(0, n // 2)) for n in kernel)
+    size = tuple(draw(st.integers(max(1, n - 2 * p), 4)) for n, p in zip(kernel, padding, strict=True))
+    batch, channels, kernels = (draw(st.integers(1, 2)) for _ in range(3))
+    lead = draw(st.sampled_from(((batch, channels), (channels,))))
+    if name == "conv2d":
+        bias = draw(st.sampled_from(([], [(kernels,)])))
+        shapes = [(*lead, *size), (kernels, channels, *kernel), *bias]
+        return lambda *inputs: spatial.conv2d(*inputs, stride=stride, padding=padding), shapes
+    return lambda x: getattr(spatial, name)(x, kernel, stride, padding), [(*lead, *size)]
+
+
+def _normed(draw: Any, name: str) -> tuple[Function, Shapes]:
+    batch, features, rest = draw(st.integers(2, 4)), draw(st.integers(1, 3)), draw(_any(1, (0, 2)))
+    if name == "batch_norm":
+        fixed = draw(st.booleans())
+        affine = draw(st.sampled_from(([], [(features,)] * 2)))
+        return lambda *inputs: batch_norm(*inputs, fixed=fixed), [(batch, features, *rest), *affine]
+    affine = draw(st.sampled_from(([], [(features,)] * (2 if name == "layer_norm" else 1))))
+    op = getattr(normalization, f"{name}_op")
+    return lambda *inputs: apply(op, *inputs, size=features, eps=1e-3), [(*rest, batch, features), *affine]
+
+
+def _classified(draw: Any) -> tuple[Function, Shapes]:
+    n, c = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    reduction, smoothing = draw(st.sampled_from(("mean", "sum", "none"))), draw(st.sampled_from((0.0, 0.3, 1.0)))
+    if draw(st.booleans()):
+        return lambda x, t: losses.cross_entropy(x, rows(t), reduction, smoothing), [(n, c)] * 2
+    labels = np.array(draw(st.lists(st.integers(0, c - 1), min_size=n, max_size=n)))
+    return lambda x: losses.cross_entropy(x, labels, reduction, smoothing), [(n, c)]
+
+
+def _binary(function: Callable[..., Tensor], prepare: Function) -> Callable[[Any], tuple[Function, Shapes]]:
+    def choose(draw: Any) -> tuple[Function, Shapes]:
+        reduction = draw(st.sampled_from(("mean", "sum", "none")))
+        return lambda x, y: function(prepare(x), activations.sigmoid(y), reduction), [draw(_any(1))] * 2
+
+    return choose
+
+
+# name of the op: what draws a function that uses it, and the shapes of its inputs
+DRAWN: dict[str, Callable[[Any], tuple[Function, Shapes]]] = {
+    "add": _two(lambda a, b: a + b),
+    "sub": _two(lambda a, b: a - b),
+    "mul": _two(lambda a, b: a * b),
+    "div": _two(lambda a, b: a / b),
+    "power": _two(lambda a, b: a.abs() ** b),
+    "where": _two(lambda a, b: where(a > b, a, b)),
+    "neg": _one(lambda x: -x),
+    "pow": _one(*(lambda x, n=n: x.abs() ** n for n in (0, 1, 2, 3, -1, 0.5, 2.5))),
+    "exp": _one(lambda x: x.exp()),
+    "log": _one(lambda x: x.abs().log()),
+    "sqrt": _one(lambda x: x.abs().sqrt()),
+    "abs": _one(lambda x: x.abs()),
+    "clip": _one(lambda x: x.clip(-1.00001, 1.50001)),
+    "copy": _one(lambda x: x.copy() * x),
+    "astype": _one(lambda x: x.astype(x.dtype) * x),
+    "relu": _one(activations.relu),
+    "leaky_relu": _one(activations.leaky_relu),
+    "sigmoid": _one(activations.sigmoid),
+    "tanh": _one(activations.tanh),
+    "gelu": _one(activations.gelu),
+    "gelu_tanh": _one(lambda x: activations.gelu(x, approximate="tanh")),
+    "sum": _along("sum"),
+    "mean": _along("mean"),
+    "var": _along("var", correction=0),
+    "max": _along("max"),
+    "min": _along("min"),
+    "logsumexp": _along("logsumexp"),
+    "softmax": _axis(activations.softmax),
+    "log_softmax": _axis(losses.log_softmax),
+    "matmul": _stacks,
+    "reshape": _reshaped,
+    "permute": _permuted,
+    "getitem": _key,
+    "cat": lambda draw: _joined(draw, cat),
+    "stack": lambda draw: _joined(draw, stack),
+    **{name: lambda draw, name=name: _window(draw, name) for name in ("conv2d", "max_pool2d", "avg_pool2d")},
+    **{name: lambda draw, name=name: _normed(draw, name) for name in ("batch_norm", "layer_norm", "rms_norm")},
+    "cross_entropy": _classified,
+    "binary_cross_entropy": _binary(losses.binary_cross_entropy, activations.sigmoid),
+    "binary_cross_entropy_with_logits": _binary(losses.binary_cross_entropy_with_logits, lambda x: x),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@given(st.data())
+@settings(max_examples=40)
+def test_rule_is_right_for_any_shape_layout_and_dtype(name: str, data: st.DataObject) -> None:
+    """Catches a rule that is right only for the shapes somebody thought of, or for arrays in one piece.
+
+    A node is used twice. In float32 the same numbers come, in float32, within its digits.
+    """
+    function, shapes = DRAWN[name](data.draw)
+    arrays = values(shapes, data.draw(st.integers(0, 99)))
+    lay, undo = LAYOUTS[data.draw(st.sampled_from(sorted(LAYOUTS)))]
+    arrays, function = [lay(each) for each in arrays], undo(function)
+    assert gradcheck(lambda *inputs: (lambda y: y * y + y)(function(*inputs)), *arrays)
+    found = {}
+    for dtype in (np.float64, np.float32):
+        inputs = [Tensor(each, dtype, requires_grad=True) for each in arrays]
+        result = function(*inputs)
+        assert result.dtype == dtype, "the dtype is kept"
+        result.backward(np.ones(result.shape))
+        assert all(each.grad is None or each.grad.dtype == dtype for each in inputs)
+        grads = [np.zeros(each.shape) if each.grad is None else each.grad for each in inputs]
+        found[dtype] = [result.numpy(), *grads]
+    for exact, single in zip(found[np.float64], found[np.float32], strict=True):
+        np.testing.assert_allclose(single, exact, rtol=2e-4, atol=2e-4)
 
 
 @given(mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=3), st.integers(0, 99))

@@ -219,6 +219,14 @@ def test_integers_become_floats_and_float64_stays() -> None:
     assert RMSNorm(2)(double([[3.0, 4.0]])).dtype == np.float64
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_evaluation_keeps_the_dtype_that_training_has(dtype: Any) -> None:
+    # catches buffers of float32 that make float32 of float16
+    x = Tensor([[1.0], [2.0]], dtype=dtype)
+    for layer in (BatchNorm1d(1), BatchNorm1d(1).eval(), LayerNorm(1), RMSNorm(1)):
+        assert layer(x).dtype == dtype
+
+
 # modes and buffers
 
 
