@@ -19,7 +19,7 @@ def ask_all(session: Session, cost: Cost, column: str, questions: Sequence[Quest
     for number, question in enumerate(questions, 1):
         sys.stderr.write(f"{number}/{len(questions)} {question.text}: ")
         sys.stderr.flush()
-        line = sys.stdin.readline()
+        line = sys.stdin.readline() if sys.stdin is not None else ""
         if not line or line.strip().lower() in ("q", "quit", "exit"):
             sys.stderr.write("\n")
             return
