@@ -1,7 +1,8 @@
 """Scanned digits, read by a network with one hidden layer: 1,437 to learn from, 360 to be tested on.
 
-python examples/digits_mlp.py [--short] [--plot curves.png] [--checkpoint run.npz]
+python examples/digits_mlp.py [--short] [--seed 0] [--plot curves.png] [--checkpoint run.npz]
 
+The curves go into digits_mlp.png, or another file with --plot; without matplotlib they are drawn with characters.
 With --checkpoint the run is saved after each epoch, and goes on from the file if it is there.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # products as small as these are slower on several threads
@@ -20,7 +22,7 @@ from tinytorch.data import DataLoader, load_digits
 from tinytorch.nn import CrossEntropyLoss, Dropout, Flatten, Linear, ReLU, Sequential
 from tinytorch.optim import AdamW
 
-EPOCHS = 40
+Make = Callable[[int, int], tuple[Trainer, DataLoader]]  # of the number of epochs, and a seed
 
 
 def make(epochs: int, seed: int = 0) -> tuple[Trainer, DataLoader]:
@@ -34,15 +36,15 @@ def make(epochs: int, seed: int = 0) -> tuple[Trainer, DataLoader]:
     return Trainer(net, CrossEntropyLoss(), optimizer, schedule, clip=5.0), loader
 
 
-def main() -> None:
-    """Train, show the curves, and print the accuracy on the test digits."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="fewer epochs, as the tests run it")
+def run(name: str, description: str | None, make: Make, epochs: int, short: int) -> None:
+    """Read the command line, train for so many epochs, show the curves, print the accuracy on the test digits."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help=f"{short} epochs, not {epochs}, as the tests run it")
     parser.add_argument("--seed", type=int, default=0, help="another start, and another order of the samples")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves into a file, with matplotlib")
+    parser.add_argument("--plot", type=Path, metavar="FILE", default=Path(f"{name}.png"), help="where the curves go")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="save each epoch, and go on from there")
     wanted = parser.parse_args()
-    epochs = 10 if wanted.short else EPOCHS
+    epochs = short if wanted.short else epochs
     trainer, loader = make(epochs, wanted.seed)
     if wanted.checkpoint and wanted.checkpoint.exists():
         trainer.load(wanted.checkpoint)
@@ -59,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run("digits_mlp", __doc__, make, epochs=40, short=10)

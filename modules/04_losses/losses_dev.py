@@ -94,7 +94,12 @@ from tinytorch.core.tensor import Array, Axis, Tensor, apply, as_tensor, op
 def _largest(x: Array, axis: Axis) -> Array:
     """The largest element along axis, which is kept with length 1; infinities become the largest finite numbers."""
     limits = np.finfo(x.dtype)
-    largest = np.maximum.reduce(x, axis=axis, keepdims=True)  # what x.max calls, two Python calls later
+    try:
+        largest = np.maximum.reduce(x, axis=axis, keepdims=True)  # what x.max calls, two Python calls later
+    except ValueError:
+        if x.size:
+            raise
+        raise ValueError(f"shape {x.shape} has no number along axis {axis}: it needs one class or more") from None
     return np.minimum(np.maximum(largest, limits.min), limits.max)
 
 
@@ -102,6 +107,13 @@ def _floats(value: Any) -> Tensor:
     """A Tensor of floating-point numbers: integers, lists and arrays become float32."""
     tensor = as_tensor(value)
     return tensor if tensor.dtype.kind == "f" else tensor.astype(np.float32)
+
+
+def _target(target: Any, prediction: Tensor) -> Tensor:
+    """A target as a Tensor: integers in an array stay integers, what has no dtype yet gets that of the prediction."""
+    if isinstance(target, Tensor) or (isinstance(target, np.ndarray) and target.dtype.kind in "iub"):
+        return as_tensor(target)
+    return as_tensor(target, prediction.dtype)
 
 
 # %% nbgrader={"grade": false, "grade_id": "logsumexp", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -125,9 +137,9 @@ def logsumexp_op(x: Array, axis: Axis = -1, keepdims: bool = False) -> Array:
         ### END SOLUTION
 
 
-def logsumexp(x: Tensor, axis: Axis = -1, keepdims: bool = False) -> Tensor:
-    """The logarithm of the sum of exponentials along an axis, several, or all (None)."""
-    return apply(logsumexp_op, _floats(x), axis=axis, keepdims=keepdims)
+def logsumexp(x: Tensor, axis: Axis = -1, keepdims: bool = False, *, dim: Axis = None, keepdim: bool = False) -> Tensor:
+    """The logarithm of the sum of exponentials along an axis (or dim), several, or all (axis=None)."""
+    return apply(logsumexp_op, _floats(x), axis=axis if dim is None else dim, keepdims=keepdims or keepdim)
 
 
 # %% nbgrader={"grade": true, "grade_id": "test-logsumexp", "locked": true, "points": 8, "schema_version": 3, "solution": false, "task": false}
@@ -207,9 +219,9 @@ def log_softmax_op(x: Array, axis: int = -1) -> Array:
     ### END SOLUTION
 
 
-def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
-    """The logarithm of softmax along an axis, finite where softmax itself rounds to 0; the same shape."""
-    return apply(log_softmax_op, _floats(x), axis=axis)
+def log_softmax(x: Tensor, axis: int = -1, *, dim: int | None = None) -> Tensor:
+    """The logarithm of softmax along an axis (or dim), finite where softmax itself rounds to 0; the same shape."""
+    return apply(log_softmax_op, _floats(x), axis=axis if dim is None else dim)
 
 
 # %% nbgrader={"grade": true, "grade_id": "test-log-softmax", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": false}
@@ -319,7 +331,8 @@ def mse_loss(prediction: Tensor, target: Any, reduction: str = "mean") -> Tensor
     Hint: (a - b) ** 2 on tensors.
     Both of one shape -> scalar, or that shape for "none". Raises ValueError for two shapes.
     """
-    prediction, target = _floats(prediction), _floats(target)
+    prediction = _floats(prediction)
+    target = _floats(_target(target, prediction))
     _check_pair("mse_loss", prediction, target)
     ### BEGIN SOLUTION
     return reduced((prediction - target) ** 2, reduction)
@@ -453,7 +466,7 @@ def cross_entropy_op(logits: Array, target: Array, label_smoothing: float = 0.0)
 #| export
 def _class_targets(logits: Tensor, target: Any) -> Tensor:
     """The target as cross_entropy_op takes it, checked: int64 indices (N,), or probabilities (N, C)."""
-    target = as_tensor(target)
+    target = _target(target, logits)
     if logits.ndim != 2:
         raise ValueError(
             f"cross_entropy takes logits of shape (N, C), these have {logits.shape}, and target {target.shape}. "
@@ -482,7 +495,7 @@ def _check_labels(values: Array, classes: int) -> None:
     if wrong.any():
         place = int(wrong.argmax())
         raise ValueError(
-            f"cross_entropy: label {values[place]} at index {place} is no class: logits with {classes} columns "
+            f"cross_entropy: label {values[place]:.10g} at index {place} is no class: logits with {classes} columns "
             f"have the classes 0 to {classes - 1}. Check the labels, or the size of the last layer."
         )
 
@@ -636,7 +649,7 @@ def binary_cross_entropy_with_logits_op(x: Array, y: Array) -> Array:
 #| export
 def _binary_target(loss: str, prediction: Tensor, target: Any) -> Tensor:
     """The target as floats of the prediction's dtype, checked: one shape, and from 0 to 1."""
-    target = _floats(target)
+    target = _floats(_target(target, prediction))
     _check_pair(loss, prediction, target)
     values = target.numpy()
     if values.min() < 0 or values.max() > 1:

@@ -304,7 +304,7 @@ if __name__ == "__main__":
 #| export
 def _part_lengths(count: int, lengths: Sequence[float]) -> list[int]:
     """How many of count samples each part gets; lengths are numbers that add up to count, or shares that add up to 1."""
-    if any(isinstance(length, float) for length in lengths):
+    if any(isinstance(length, float | np.floating) for length in lengths):
         if min(lengths) < 0 or abs(sum(lengths) - 1) > 1e-6:
             raise ValueError(
                 f"shares must not be negative and add up to 1, and {list(lengths)} add up to {sum(lengths):g}"
@@ -329,7 +329,12 @@ class Subset(Dataset):
 
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset = dataset
-        self.indices = np.asarray(indices, dtype=np.int64).reshape(-1)
+        numbers = np.asarray(indices).reshape(-1)
+        if numbers.size and numbers.dtype.kind not in "iu":
+            raise TypeError(
+                f"the samples of a subset are whole numbers, not {numbers.dtype}; np.flatnonzero(mask) lists some"
+            )
+        self.indices = numbers.astype(np.int64)
         if self.indices.size and not 0 <= self.indices.min() <= self.indices.max() < len(dataset):
             wrong = self.indices[(self.indices < 0) | (self.indices >= len(dataset))][0]
             raise ValueError(f"a subset cannot have sample {wrong}: the dataset has {len(dataset)}, numbered from 0")
@@ -452,6 +457,8 @@ class DataLoader:
         for name, value, least in (("batch_size", batch_size, 1), ("prefetch", prefetch, 0)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ValueError(f"{name} is {value!r}, and must be a whole number of at least {least}")
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0):
+            raise ValueError(f"seed is {seed!r}, and must be a whole number of at least 0, or None")
         self.dataset = dataset
         self.batch_size = int(batch_size)
         self.shuffle = shuffle
@@ -1039,6 +1046,8 @@ def load_mnist(
     images, labels = arrays
     if images.ndim != 3 or labels.shape != images.shape[:1]:
         raise ValueError(f"{folder}: images {images.shape} and labels {labels.shape} do not belong together")
+    if images.dtype != np.uint8 or labels.dtype != np.uint8:
+        raise ValueError(f"{folder}: images of {images.dtype} and labels of {labels.dtype} are not MNIST's, of bytes")
     return _image_dataset(images[:, None], labels, dtype, transform)
 
 

@@ -444,7 +444,7 @@ defvjp(power_op, _power_a, _power_b)
 defvjp(abs_op, lambda g, y, x: g * np.sign(x))
 defvjp(clip_op, lambda g, y, x, min=None, max=None: keep(g, y == x))
 defvjp(copy_op, lambda g, y, x: g)
-defvjp(astype_op, lambda g, y, x, dtype: g.astype(x.dtype))
+defvjp(astype_op, lambda g, y, x, dtype: g)  # backward itself gives it the dtype of x
 defvjp(
     where_op,
     None,
@@ -1002,6 +1002,8 @@ if __name__ == "__main__":
 #| export
 def _fitted(grad: Any, x: Array, op: Op) -> Array:
     """What a rule gave for x as an array of x's dtype; ValueError when it has another shape."""
+    if x.dtype.kind != "f":
+        raise RuntimeError(f"a tensor of {x.dtype} has no gradient: leave its requires_grad False, or make it floats")
     grad = np.asarray(grad, x.dtype)
     if grad.shape != x.shape:
         raise ValueError(

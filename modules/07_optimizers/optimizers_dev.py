@@ -216,8 +216,12 @@ def _check_option(name: str, value: Any) -> None:
     limit = _LIMITS.get(name)
     if limit is None:
         return
-    numbers = tuple(value) if name == "betas" else (value,)
-    if (name == "betas" and len(numbers) != 2) or not all(0 <= number < limit for number in numbers):
+    try:
+        numbers = tuple(value) if name == "betas" else (value,)
+        fits = len(numbers) == (2 if name == "betas" else 1) and all(0 <= number < limit for number in numbers)
+    except TypeError:  # no number at all
+        fits = False
+    if not fits:
         below = "" if limit == math.inf else f" and below {limit:g}"
         raise ValueError(
             f"{name} is {value!r}, and must be {'two numbers' if name == 'betas' else 'a number'} from 0 on{below}"
@@ -257,9 +261,9 @@ class Optimizer:
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Take more parameters, with options of their own where the group has any."""
-        unknown = set(group) - {"params", *self.defaults}
-        if unknown:
-            raise ValueError(f"{type(self).__name__} has no option {min(unknown)!r}: it has {', '.join(self.defaults)}")
+        self._check_options(group)
+        if "params" not in group:
+            raise ValueError(f"a group needs its parameters: {{'params': ...}} beside {', '.join(group) or 'nothing'}")
         params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
         held = {id(each) for other in self.param_groups for each in other["params"]}
         for parameter in params:
@@ -277,6 +281,14 @@ class Optimizer:
         self.param_groups.append(made)
         for dtype in dict.fromkeys(parameter.dtype for parameter in params):
             self._slabs.append((made, Slab([parameter for parameter in params if parameter.dtype == dtype])))
+
+    def _check_options(self, group: Mapping[str, Any]) -> None:
+        """ValueError for an option that this optimizer does not have, or cannot have this value."""
+        unknown = set(group) - {"params", *self.defaults}
+        if unknown:
+            raise ValueError(f"{type(self).__name__} has no option {min(unknown)!r}: it has {', '.join(self.defaults)}")
+        for name, value in group.items():
+            _check_option(name, value)
 
     def _names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         """What the rule remembers about each number."""
@@ -379,7 +391,13 @@ class Optimizer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what state_dict gave: all of it, or with a ValueError nothing."""
+        if not {"state", "param_groups"} <= set(state):
+            raise ValueError(
+                f"this is no state of an optimizer: it has {', '.join(map(str, state)) or 'nothing'} in it"
+            )
         groups, own = state["param_groups"], self._numbered()
+        for group in groups:
+            self._check_options(group)
         sizes = [len(group["params"]) for group in groups], [len(group["params"]) for group in self.param_groups]
         if sizes[0] != sizes[1]:
             raise ValueError(f"the saved groups have {sizes[0]} parameters, this optimizer's have {sizes[1]}")
@@ -750,7 +768,7 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0,
     ) -> None:
-        super().__init__(params, lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def _names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         return ("m", "v")

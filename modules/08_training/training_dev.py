@@ -88,6 +88,11 @@ def accuracy(logits: Any, target: Any) -> float:
             f"accuracy compares logits (..., C) with one class index for each row: logits have shape {scores.shape}, "
             f"the target has {wanted.shape}"
         )
+    if np.isnan(scores).any() or not 0 <= wanted.min() <= wanted.max() < scores.shape[-1]:
+        raise ValueError(
+            f"accuracy takes numbers and classes from 0 to {scores.shape[-1] - 1}: the target has {wanted.min():.10g} "
+            f"to {wanted.max():.10g}, and {np.isnan(scores).sum()} logits are NaN"
+        )
     ### BEGIN SOLUTION
     return float((scores.argmax(axis=-1) == wanted).mean())
     ### END SOLUTION
@@ -138,7 +143,7 @@ def _norm(arrays: Sequence[np.ndarray]) -> float:
     return math.sqrt(total)
 
 
-def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
+def clip_grad_norm(parameters: Tensor | Iterable[Tensor], max_norm: float) -> float:
     """Scale all gradients, in place, so that their common norm is at most max_norm; the norm that they had.
 
     TODO: if the norm is above max_norm, multiply each gradient in place by the one factor that makes it max_norm.
@@ -148,6 +153,9 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm is {max_norm}, and must be above 0")
+    if isinstance(parameters, Module):
+        raise TypeError(f"parameters is a {type(parameters).__name__}: give it model.parameters()")
+    parameters = [parameters] if isinstance(parameters, Tensor) else parameters
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = _norm(gradients)
     if not math.isfinite(norm):
@@ -241,6 +249,8 @@ class Schedule:
     """What lr is at each update, for every group of an optimizer; subclasses define rate."""
 
     def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"a schedule changes the lr of an optimizer, not of a {type(optimizer).__name__}")
         self.optimizer = optimizer
         self.bases = [float(group["lr"]) for group in optimizer.param_groups]
         self.count = 0
@@ -262,11 +272,13 @@ class Schedule:
         self._apply()
 
     def state_dict(self) -> dict[str, Any]:
-        """How far it is, and from which learning rates it began."""
-        return {"count": self.count, "bases": list(self.bases)}
+        """Which kind it is, how far it is, and from which learning rates it began."""
+        return {"kind": type(self).__name__, "count": self.count, "bases": list(self.bases)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from where state_dict was taken."""
+        """Go on from where state_dict was taken; ValueError for that of another kind of schedule."""
+        if state.get("kind", type(self).__name__) != type(self).__name__:
+            raise ValueError(f"the saved schedule is a {state['kind']}, this one a {type(self).__name__}")
         if len(state["bases"]) != len(self.bases):
             raise ValueError(f"the saved schedule has {len(state['bases'])} groups, this one {len(self.bases)}")
         self.count, self.bases = int(state["count"]), [float(base) for base in state["bases"]]
@@ -278,11 +290,17 @@ def _check_count(name: str, value: Any) -> None:
         raise ValueError(f"{name} is {value!r}, and must be a whole number of at least 1")
 
 
+def _check_rate(name: str, value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} is {value}, and must be a number from 0 on: lr would be below 0")
+
+
 class StepSchedule(Schedule):
     """lr times gamma after every `size` updates."""
 
     def __init__(self, optimizer: Optimizer, size: int, gamma: float = 0.1) -> None:
         _check_count("size", size)
+        _check_rate("gamma", gamma)
         self.size, self.gamma = size, gamma
         super().__init__(optimizer)
 
@@ -298,6 +316,7 @@ class CosineSchedule(Schedule):
 
     def __init__(self, optimizer: Optimizer, total: int, min_lr: float = 0.0) -> None:
         _check_count("total", total)
+        _check_rate("min_lr", min_lr)
         self.total, self.min_lr = total, min_lr
         super().__init__(optimizer)
 
@@ -316,6 +335,8 @@ class WarmupSchedule(Schedule):
 
     def __init__(self, optimizer: Optimizer, steps: int, after: Schedule | None = None) -> None:
         _check_count("steps", steps)
+        if after is not None and getattr(after, "optimizer", None) is not optimizer:
+            raise ValueError("the schedule after the warm-up must be a schedule of the same optimizer")
         self.steps, self.after = steps, after
         super().__init__(optimizer)
 
@@ -561,6 +582,13 @@ class Trainer:
     ) -> None:
         if clip is not None and not clip > 0:
             raise ValueError(f"clip is {clip}, and must be above 0, or None for no clipping")
+        if schedule is not None and schedule.optimizer is not optimizer:
+            raise ValueError("the schedule is of another optimizer, so this one's lr would stay: make it from this one")
+        held = {id(parameter) for parameter in model.parameters()}
+        if not any(id(each) in held for group in optimizer.param_groups for each in group["params"]):
+            raise ValueError(
+                "the optimizer has no parameter of this model, which would not change: make it from model.parameters()"
+            )
         self.model, self.loss, self.optimizer, self.schedule, self.clip = model, loss, optimizer, schedule, clip
         self.epoch = self.step = 0
         self.history = History()
@@ -568,6 +596,10 @@ class Trainer:
     def _loss(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch, one finite number."""
         loss = self.loss(output, target)
+        if not isinstance(loss, Tensor):
+            raise TypeError(
+                f"the loss is a {type(loss).__name__}, and must be a Tensor, which gradients can go back through"
+            )
         if loss.size != 1:
             raise ValueError(f"the loss has shape {loss.shape}, and must be one number: use reduction='mean'")
         if not math.isfinite(loss.item()):

@@ -53,6 +53,12 @@ def _floating(x: Any) -> Tensor:
     return x if x.dtype.kind == "f" else x.astype(np.float32)
 
 
+def _checked_eps(eps: float) -> float:
+    if not 0 <= eps < math.inf:
+        raise ValueError(f"eps is added to a variance, and must be a number from 0 on, got {eps!r}")
+    return eps
+
+
 # %%
 import time
 from collections.abc import Callable
@@ -442,7 +448,11 @@ class BatchNorm1d(Module):
         """
         if isinstance(num_features, bool) or not isinstance(num_features, int | np.integer) or num_features < 1:
             raise ValueError(f"num_features must be a whole number of at least 1, got {num_features!r}")
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        if not isinstance(momentum, float | int | np.number) or not 0 <= momentum <= 1:
+            raise ValueError(
+                f"momentum is the share of the new batch in the running averages, from 0 to 1, got {momentum!r}"
+            )
+        self.num_features, self.eps, self.momentum = num_features, _checked_eps(eps), momentum
         ### BEGIN SOLUTION
         self.weight = Parameter(ones(num_features)) if affine else None
         self.bias = Parameter(zeros(num_features)) if affine else None
@@ -636,7 +646,7 @@ class LayerNorm(Module):
             raise ValueError(
                 f"normalized_shape must be a whole number of at least 1 or a tuple, got {normalized_shape!r}"
             )
-        self.normalized_shape, self.eps = shape, eps
+        self.normalized_shape, self.eps = shape, None if eps is None else _checked_eps(eps)
         self.weight = Parameter(ones(*shape)) if elementwise_affine else None
         self.bias = self._first_bias() if elementwise_affine else None
 

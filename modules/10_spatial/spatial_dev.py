@@ -726,8 +726,10 @@ class Conv2D(Module):
         Parameter of zeros, or to None without bias.
         Hint: as in Linear of module 03, with four sizes for randn.
         """
-        self.in_channels = _pair("in_channels", in_channels, 1)[0]
-        self.out_channels = _pair("out_channels", out_channels, 1)[0]
+        for name, value in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        self.in_channels, self.out_channels = int(in_channels), int(out_channels)
         self.kernel_size = _pair("kernel_size", kernel_size, 1)
         self.stride = _pair("stride", stride, 1)
         self.padding = _pair("padding", padding, 0)

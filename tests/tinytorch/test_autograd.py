@@ -561,6 +561,15 @@ def test_tensors_without_gradients_are_refused() -> None:
         Tensor([1], np.int64, requires_grad=True)
 
 
+def test_an_integer_made_to_require_gradients_later_gets_none() -> None:
+    """Catches a gradient of 2.5 that is cut to the integer 2."""
+    x = Tensor([1, 2], np.int64)
+    x.requires_grad = True
+    with refused(RuntimeError, "int64 has no gradient"):
+        (x * Tensor([2.5, 2.5])).sum().backward()
+    assert x.grad is None
+
+
 def test_a_second_backward_is_refused_and_a_retained_one_is_not() -> None:
     """Catches a freed graph whose tensors pass for leaves, also when two losses share a part of it."""
     x = leaf(3)

@@ -164,6 +164,11 @@ def test_lengths_that_do_not_add_up_are_refused(lengths: list[float]) -> None:
         random_split(range(10), lengths)
 
 
+def test_shares_may_be_numbers_of_numpy() -> None:
+    """Catches np.float32(0.5) read as a count of samples."""
+    assert [len(part) for part in random_split(range(10), [np.float32(0.5), np.float32(0.5)])] == [5, 5]
+
+
 def test_split_follows_manual_seed() -> None:
     """Catches a split that differs from run to run although everything was seeded."""
     manual_seed(3)
@@ -177,6 +182,13 @@ def test_split_follows_manual_seed() -> None:
 def test_a_subset_of_samples_that_are_not_there_is_refused(indices: list[int]) -> None:
     """Catches -1 taken as the last sample, and an IndexError in the middle of an epoch."""
     with pytest.raises(ValueError, match=f"sample {indices[-1]}: the dataset has 5"):
+        Subset(range(5), indices)
+
+
+@pytest.mark.parametrize("indices", [[False, True, True], np.array([0.0, 1.7]), ["1"]])
+def test_a_subset_takes_whole_numbers_only(indices: Any) -> None:
+    """Catches a mask, which chose samples 0 and 1 over and over, and fractions that were cut off."""
+    with pytest.raises(TypeError, match=r"whole numbers, not .*flatnonzero\(mask\)"):
         Subset(range(5), indices)
 
 
@@ -319,6 +331,8 @@ REFUSED = [
     ({"batch_size": 2.0}, r"batch_size is 2\.0"),
     ({"batch_size": True}, "batch_size is True"),
     ({"prefetch": -1}, "prefetch is -1, and must be a whole number of at least 0"),
+    ({"shuffle": True, "seed": -1}, "seed is -1, and must be a whole number of at least 0"),
+    ({"shuffle": True, "seed": "7"}, "seed is '7'"),
     ({"batch_size": 6, "drop_last": True}, "no batch would come: the dataset has 5 samples and drop_last"),
 ]
 
@@ -675,6 +689,9 @@ def test_load_mnist_reads_a_folder(tmp_path: Path) -> None:
         load_mnist(tmp_path, train=False)
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(labels[:3]))
     with pytest.raises(ValueError, match=r"images \(4, 28, 28\) and labels \(3,\) do not belong together"):
+        load_mnist(tmp_path)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(labels.astype(">f4"), 13))
+    with pytest.raises(ValueError, match="images of uint8 and labels of float32"):  # 1.5 was cut to a label 1
         load_mnist(tmp_path)
 
 

@@ -336,6 +336,23 @@ def test_state_that_does_not_fit_changes_nothing() -> None:
     assert_array_equal(after["state"][0]["m"], before["state"][0]["m"])
 
 
+def test_state_of_another_optimizer_is_refused() -> None:
+    # catches Adam going on from SGD's count with averages of zero, and a rate that walks uphill
+    adam, sgd = Adam([parameter([1.0], [1.0])]), SGD([parameter([1.0], [1.0])], lr=0.5, momentum=0.9)
+    adam.step()
+    sgd.step()
+    with pytest.raises(ValueError, match="SGD has no option 'betas'"):
+        sgd.load_state_dict(adam.state_dict())
+    with pytest.raises(ValueError, match="Adam has no option 'momentum'"):
+        adam.load_state_dict(sgd.state_dict())
+    with pytest.raises(ValueError, match="lr is -1, and must be a number from 0 on"):
+        sgd.load_state_dict({"state": {}, "param_groups": [{"params": [0], "lr": -1}]})
+    for wrong in ({}, {"weight": np.zeros(1)}):
+        with pytest.raises(ValueError, match=r"no state of an optimizer: it has (nothing|weight) in it"):
+            sgd.load_state_dict(wrong)
+    assert sgd.param_groups[0]["lr"] == 0.5 and sgd.state_dict()["state"][0]["velocity"].tolist() == [1.0]
+
+
 @pytest.mark.parametrize("kind", [SGD, Adam])
 def test_a_fresh_state_makes_an_old_optimizer_fresh(kind: type[Optimizer]) -> None:
     # catches averages that stay where the saved state has none
@@ -365,6 +382,9 @@ def test_a_fresh_state_makes_an_old_optimizer_fresh(kind: type[Optimizer]) -> No
         (SGD, {"nesterov": True}, "needs a momentum above 0"),
         (Adam, {"betas": (0.9, 1.0)}, r"betas is \(0\.9, 1\.0\), and must be two numbers from 0 on and below 1$"),
         (Adam, {"betas": (0.9,)}, "two numbers"),
+        (Adam, {"betas": 0.9}, r"betas is 0\.9, and must be two numbers"),
+        (SGD, {"lr": "0.1"}, r"lr is '0\.1', and must be a number"),
+        (SGD, {"lr": None}, "lr is None, and must be a number"),
         (Adam, {"eps": -1e-8}, "eps is"),
         (RMSprop, {"alpha": 1.0}, r"alpha is 1\.0, and must be a number from 0 on and below 1"),
     ],
@@ -396,6 +416,8 @@ def test_what_cannot_be_optimized_is_refused() -> None:
         SGD([w, w])
     with pytest.raises(ValueError, match="given twice"):
         SGD([{"params": [w]}, {"params": [w]}])
+    with pytest.raises(ValueError, match=r"a group needs its parameters: \{'params': \.\.\.\} beside lr"):
+        SGD([{"lr": 1.0}])
     with pytest.raises(ValueError, match="SGD has no option 'beta': it has lr, momentum, weight_decay, nesterov"):
         SGD([{"params": [w], "beta": 1}])
 

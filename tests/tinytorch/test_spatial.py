@@ -394,6 +394,7 @@ ERRORS: dict[str, tuple[Callable[[], object], str]] = {
     "three sizes": (lambda: Conv2D(3, 8, (3, 3, 3)), "kernel_size must be .* got (3, 3, 3)"),
     "half a pixel": (lambda: Conv2D(3, 8, 2.5), "kernel_size must be .* got 2.5"),
     "a boolean": (lambda: Conv2D(True, 8, 3), "in_channels must be .* got True"),
+    "a pair of channels": (lambda: Conv2D((3, 3), 8, 3), "in_channels must be a whole number .* got (3, 3)"),
     "no kernels": (lambda: Conv2D(3, 0, 3), "out_channels must be .* got 0"),
     "bias": (lambda: conv2d(np.ones((1, 1, 3, 3)), np.ones((2, 1, 1, 1)), np.ones(3)), r"bias must have shape (2,)"),
     "weight": (lambda: conv2d(np.ones((1, 1, 3, 3)), np.ones((3, 3))), "weight must have shape .* got (3, 3)"),

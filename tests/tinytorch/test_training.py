@@ -86,6 +86,21 @@ def test_accuracy_refuses_shapes_that_would_broadcast(shapes: tuple[tuple[int, .
         accuracy(np.ones(shapes[0]), np.ones(shapes[1], dtype=int))
 
 
+@pytest.mark.parametrize(
+    ("logits", "target", "message"),
+    [
+        ([[1.0, math.nan]], [1], "1 logits are NaN"),  # argmax takes NaN for the largest: all of them were "right"
+        ([[1.0, 2.0]], [2], "classes from 0 to 1: the target has 2 to 2"),
+        ([[1.0, 2.0], [2.0, 1.0]], [0, -1], "the target has -1 to 0"),
+        ([[1.0, 2.0]], [math.nan], "the target has nan"),
+    ],
+)
+def test_accuracy_refuses_what_is_no_class(logits: Any, target: Any, message: str) -> None:
+    # catches a share of right answers that a network without a single finite number would get
+    with pytest.raises(ValueError, match=message):
+        accuracy(logits, target)
+
+
 @pytest.mark.parametrize("case", GOLDEN["clip"], ids=lambda case: f"{case['norm']:.3g} to {case['max_norm']}")
 def test_clipping_agrees_with_pytorch(case: dict[str, Any]) -> None:
     # catches a norm for each parameter by itself, and a factor that also lengthens short gradients
@@ -123,6 +138,16 @@ def test_a_gradient_that_is_no_number_is_an_error(bad: float) -> None:
     with pytest.raises(ValueError, match=f"norm is {bad}"):
         clip_grad_norm([w], 1.0)
     assert w.grad[0] == 1.0
+
+
+def test_clipping_takes_one_tensor_and_refuses_a_model() -> None:
+    # catches a parameter that is taken apart into rows, none of which has a gradient: nothing was clipped
+    w = Parameter([[0.0, 0.0]])
+    w.grad = np.array([[3.0, 4.0]], np.float32)
+    assert clip_grad_norm(w, 1.0) == 5.0
+    assert_allclose(w.grad, [[0.6, 0.8]], rtol=1e-6)
+    with pytest.raises(TypeError, match=r"is a Sequential: give it model\.parameters\(\)"):
+        clip_grad_norm(Sequential(Linear(2, 2)), 1.0)
 
 
 def test_clipping_nothing_and_wrong_limits() -> None:
@@ -194,6 +219,42 @@ def test_errors_of_schedules() -> None:
     optimizer.add_param_group({"params": [Parameter([0.0])]})
     with pytest.raises(ValueError, match="new groups"):
         schedule.step()
+
+
+def test_schedules_that_would_change_nothing_or_walk_uphill_are_refused() -> None:
+    # catches a learning rate that stays as it was, or goes below 0, without a word
+    one, other = SGD([Parameter([0.0])], lr=1.0), SGD([Parameter([0.0])], lr=1.0)
+    with pytest.raises(ValueError, match="same optimizer"):
+        WarmupSchedule(one, 2, CosineSchedule(other, 5))
+    with pytest.raises(ValueError, match="same optimizer"):
+        WarmupSchedule(one, 2, 5)
+    with pytest.raises(TypeError, match="an optimizer, not of a float"):
+        CosineSchedule(0.1, 5)
+    with pytest.raises(ValueError, match=r"min_lr is -0\.1"):
+        CosineSchedule(one, 5, min_lr=-0.1)
+    with pytest.raises(ValueError, match="gamma is -1"):
+        StepSchedule(one, 5, gamma=-1)
+    state = CosineSchedule(one, 5).state_dict()
+    with pytest.raises(ValueError, match="saved schedule is a CosineSchedule, this one a StepSchedule"):
+        StepSchedule(other, 5).load_state_dict(state)
+    CosineSchedule(other, 5).load_state_dict({"count": 3, "bases": [1.0]})  # as saved before kinds were noted
+    net = Linear(4, 2)
+    with pytest.raises(ValueError, match="schedule is of another optimizer"):
+        Trainer(net, CrossEntropyLoss(), SGD(net.parameters()), CosineSchedule(one, 5))
+
+
+def test_an_optimizer_of_another_model_is_refused() -> None:
+    # catches a training that ends without an error and has changed nothing
+    with pytest.raises(ValueError, match=r"no parameter of this model.*model\.parameters\(\)"):
+        Trainer(Linear(4, 2), CrossEntropyLoss(), SGD(Linear(4, 2).parameters()))
+
+
+def test_a_loss_that_is_no_tensor_is_refused() -> None:
+    # catches a loss computed with NumPy, through which no gradient goes back
+    trainer = classifier()
+    trainer.loss = lambda output, target: 1.0
+    with pytest.raises(TypeError, match="the loss is a float, and must be a Tensor"):
+        trainer.fit(BATCHES, 1)
 
 
 def test_doors_lead_here() -> None:

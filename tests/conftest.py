@@ -1,4 +1,4 @@
-"""Property tests on a busy machine: slowness is not a failure."""
+"""Property tests run without a clock: a busy machine must not fail them."""
 
 from __future__ import annotations
 

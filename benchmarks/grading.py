@@ -1,0 +1,219 @@
+"""What grading costs: tito beside `nbgrader autograde`, and beside one plain Python with NumPy for each submission.
+
+`python benchmarks/grading.py [--sizes 10 100 1000] [--nbgrader 10] [--jobs N]` prints a table in Markdown. It needs the
+`dev` extra. Submissions are the solved lesson 03_layers, each with a comment of its own, so that no two are alike. Wall
+and CPU time of whole processes, their children included, in one run on one machine. nbgrader and the floor grade a few
+submissions, because their cost for each does not depend on how many there are; tito grades classes of each size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tito.course import Module
+from tito.notebook import parse, to_ipynb
+from tito.workspace import Workspace, find_workspace
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What some submissions took."""
+
+    submissions: int
+    wall: float  # seconds
+    cpu: float  # seconds of all processes together
+    peak: int  # bytes of the first process alone
+
+    @property
+    def each(self) -> float:
+        """CPU milliseconds a submission."""
+        return 1000 * self.cpu / self.submissions
+
+
+def measured(submissions: int, command: list[str], where: Path, extra: dict[str, str] | None = None) -> Cost:
+    """Run a command and measure it; the run must succeed."""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    before, started = os.times(), time.monotonic()
+    process = subprocess.Popen(
+        command,
+        cwd=where,
+        env={**environment, **(extra or {})},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    peak = Peak(process.pid)
+    _, told = process.communicate()
+    after = os.times()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{told[-2000:]}")
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Cost(submissions, time.monotonic() - started, cpu, peak.stop())
+
+
+class Peak(threading.Thread):
+    """The largest resident size that a process reached, from /proc; 0 where there is none."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.status, self.seen, self.going = Path(f"/proc/{pid}/status"), 0, True
+        self.start()
+
+    def run(self) -> None:
+        """Look every 20 ms."""
+        while self.going:
+            try:
+                lines = self.status.read_text(encoding="utf-8").splitlines()
+            except OSError:
+                return
+            self.seen = max([self.seen, *(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))])
+            time.sleep(0.02)
+
+    def stop(self) -> int:
+        """Bytes."""
+        self.going = False
+        return self.seen
+
+
+def course_copy(place: Path) -> Workspace:
+    """A course repository to grade in."""
+    place.mkdir()
+    shutil.copy(ROOT / "course.toml", place)
+    for folder in ("modules", "tinytorch"):
+        shutil.copytree(ROOT / folder, place / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return find_workspace(place)
+
+
+def hand_in(workspace: Workspace, module: Module, submitted: Path, count: int) -> None:
+    """Write submissions as notebooks into `submitted/<student>/<module>/`."""
+    solved = workspace.course.source(module).read_text(encoding="utf-8")
+    page = to_ipynb(parse(solved))
+    for number in range(count):
+        folder = submitted / f"s{number:04}" / module.folder
+        folder.mkdir(parents=True)
+        mine = page.replace('"total = 0', f'"# {number}\\n",\n    "total = 0').replace(
+            "C entry by entry", f"C, {number}"
+        )
+        (folder / f"{module.name}_dev.ipynb").write_text(mine, encoding="utf-8")
+
+
+def tito(place: Path, count: int, jobs: int) -> Cost:
+    """`tito grade autograde` of a class."""
+    workspace = course_copy(place)
+    module = workspace.course.resolve("03")
+    hand_in(workspace, module, place / "grading" / "submitted", count)
+    command = [str(BIN / "tito"), "grade", "autograde", module.folder, "-j", str(jobs), "--json"]
+    return measured(count, command, place)
+
+
+def tito_without_books(place: Path, count: int) -> Cost:
+    """Grading alone, in one process: no gradebook, no journal, no notebooks."""
+    workspace = course_copy(place)
+    hand_in(workspace, workspace.course.resolve("03"), place / "grading" / "submitted", count)
+    program = """
+import sys
+from pathlib import Path
+from tito.workspace import find_workspace
+from tito.grading.assignment import load_assignment
+from tito.grading.batch import task_of
+from tito.grading.engine import Setup, close_engines, grade
+from tito.grading.isolation import choose
+from tito.grading.jobs import Limits
+from tito.grading.place import place_of
+workspace = find_workspace(Path.cwd())
+place, module = place_of(workspace), workspace.course.resolve("03")
+assignment = load_assignment(workspace.course, module)
+setup = Setup(assignment, choose("auto"), Limits(), b"0" * 32)
+points = {grade(setup, task_of(place, assignment, student)).points for student in place.students(module)}
+close_engines()
+sys.exit(f"{points}" if points != {50.0} else 0)
+"""
+    return measured(count, [sys.executable, "-c", program], place)
+
+
+def nbgrader(place: Path, workspace: Workspace, count: int) -> Cost:
+    """`nbgrader autograde` of the same notebooks, on an assignment that was generated before."""
+    module = workspace.course.resolve("03")
+    source = place / "source" / module.folder
+    source.mkdir(parents=True)
+    page = to_ipynb(parse(workspace.course.source(module).read_text(encoding="utf-8")))
+    (source / f"{module.name}_dev.ipynb").write_text(page, encoding="utf-8")
+    (place / "nbgrader_config.py").write_text('c = get_config()\nc.CourseDirectory.course_id = "c"\n', encoding="utf-8")
+    subprocess.run(
+        [str(BIN / "nbgrader"), "generate_assignment", module.folder, "--create"],
+        cwd=place,
+        check=True,
+        capture_output=True,
+        env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
+    )
+    hand_in(workspace, module, place / "submitted", count)
+    package = {"PYTHONPATH": str(ROOT)}
+    return measured(count, [str(BIN / "nbgrader"), "autograde", module.folder], place, package)
+
+
+def floor(place: Path, workspace: Workspace, count: int) -> Cost:
+    """One Python a submission, with NumPy, that runs the tests of the student's file and keeps nothing."""
+    module = workspace.course.resolve("03")
+    lesson = workspace.course.source(module)
+    program = """
+import runpy, sys
+found = runpy.run_path(sys.argv[1], run_name="lesson")
+for name, test in list(found.items()):
+    if name.startswith("test_"):
+        test()
+"""
+    loop = """
+import subprocess, sys
+for _ in range(int(sys.argv[3])):
+    subprocess.run([sys.executable, "-c", *sys.argv[1:3]], check=True)
+"""
+    command = [sys.executable, "-c", loop, program, str(lesson), str(count)]
+    return measured(count, command, place, {"PYTHONPATH": str(ROOT)})
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10, 100, 1000])
+    parser.add_argument("--nbgrader", type=int, default=10, help="submissions that nbgrader and the floor grade")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    wanted = parser.parse_args()
+    rows: list[tuple[str, int, Cost]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        workspace = course_copy(place / "course")
+        (place / "nb").mkdir()
+        slow = nbgrader(place / "nb", workspace, wanted.nbgrader)
+        rows.append(("`nbgrader autograde`", 1, slow))
+        plain = floor(place, workspace, wanted.nbgrader)
+        rows.append(("floor: one plain Python each", 1, plain))
+        largest = max(wanted.sizes)
+        rows.append(("tito, grading alone", 1, tito_without_books(place / "alone", largest)))
+        for size in wanted.sizes:
+            for jobs in sorted({1, wanted.jobs}):
+                rows.append(("`tito grade autograde`", jobs, tito(place / f"tito-{size}-{jobs}", size, jobs)))
+    print(
+        "| what | submissions | workers | wall s | a second | CPU ms each | nbgrader / this | floor / this | peak MB |"
+    )
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for name, jobs, cost in rows:
+        ratios = f"{slow.each / cost.each:.1f} | {plain.each / cost.each:.1f}"
+        rate = f"{cost.wall:.1f} | {cost.submissions / cost.wall:.1f} | {cost.each:.0f}"
+        print(f"| {name} | {cost.submissions} | {jobs} | {rate} | {ratios} | {cost.peak / 1e6:.0f} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
