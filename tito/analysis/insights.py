@@ -49,8 +49,12 @@ def _heaviest(cost: Cost) -> Iterator[Insight]:
         return
     number, row = max(enumerate(cost.rows), key=lambda pair: pair[1].params.value)
     held = row.params.value
-    text = f"{row.name} holds {grouped(held)} of the {grouped(cost.params)} parameters ({percent(held, cost.params)})"
-    facts: dict[str, Any] = {"layer": row.name, "params": held, "total": cost.params}
+    others = sum(1 for other in cost.rows if other.params.value == held) - 1
+    text = (
+        f"{row.name} holds {grouped(held)} of the {grouped(cost.params)} parameters "
+        f"({', '.join(filter(None, (percent(held, cost.params), _as_do(others))))})"
+    )
+    facts: dict[str, Any] = {"layer": row.name, "params": held, "total": cost.params, "equal_layers": others}
     smaller = halved(cost, number)
     if smaller is not None:
         saved = cost.params - smaller.cost.params
@@ -62,14 +66,21 @@ def _heaviest(cost: Cost) -> Iterator[Insight]:
     yield Insight("heaviest-layer", text + ".", facts)
 
 
+def _as_do(others: int) -> str:
+    """That the largest layer is one of several."""
+    return f"as {others} more layer{'s' if others > 1 else ''} do{'' if others > 1 else 'es'}" if others else ""
+
+
 def _most_work(cost: Cost) -> Iterator[Insight]:
     """Which layer does most of the work, beside its share of the parameters."""
     if not cost.macs or len([row for row in cost.rows if row.macs]) < 2:
         return
     row = max(cost.rows, key=lambda row: row.macs.value)
+    others = sum(1 for other in cost.rows if other.macs.value == row.macs.value) - 1
+    equal = f" ({_as_do(others)})" if others else ""
     yield Insight(
         "most-work",
-        f"{row.name} does {percent(row.macs.value, cost.macs)} of the MACs with "
+        f"{row.name} does {percent(row.macs.value, cost.macs)} of the MACs{equal} with "
         f"{percent(row.params.value, cost.params)} of the parameters.",
         {"layer": row.name, "macs": row.macs.value, "total": cost.macs, "params": row.params.value},
         ("flops",),

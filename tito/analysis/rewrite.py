@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from tito.analysis.cost import Cost
 from tito.analysis.expr import grouped
+from tito.analysis.layers import Block, Mlp, read
 from tito.analysis.models import walked
 from tito.analysis.spec import Branch, Group, Node, Repeat, SpecError, Word, parse
-from tito.analysis.walk import Walk
+from tito.analysis.walk import Row, Walk
 from tito.errors import UsageError
 
 
@@ -38,6 +39,8 @@ def rewritten(nodes: Sequence[Node], change: Callable[[Word], Word]) -> tuple[No
 def halved(cost: Cost, number: int) -> Smaller | None:
     """The model with half the outputs of this row's layer (what feeds the last layer, or the vocabulary of a table).
 
+    A feed-forward layer gets half its hidden width, in every block that is written with the same word.
+
     Nothing when the model cannot be written down again so, as with a residual sum that must keep its width.
     """
     if not cost.model.spec:
@@ -53,6 +56,8 @@ def halved(cost: Cost, number: int) -> Smaller | None:
     target = walk.words[number]
     if target is None:
         return None
+    if re.search(r"\.(up|down|gate)$", walk.rows[number].name):
+        return _halved_hidden(cost, nodes, target, walk.rows[number])
     if target is with_weights[-1] and walk.rows[number].kind == "linear":
         earlier = [word for word in with_weights if word is not target and _width(word)]
         if not earlier or not _unique(earlier[-1], words):
@@ -71,6 +76,25 @@ def _width(word: Word) -> re.Match[str] | None:
         r"(?P<head>(?:linear|fc|dense|conv):(?:[0-9]+x)?|embed(?:ding)?:)(?P<out>[0-9]+)(?P<rest>(?:k|x).*|nobias)?",
         word.text.lower(),
     )
+
+
+def _halved_hidden(cost: Cost, nodes: Sequence[Node], target: Word, row: Row) -> Smaller | None:
+    """Half the hidden width of a feed-forward layer, which stands alone or in a block."""
+    layer = read(target.text, target.bias)
+    if isinstance(layer, Block):
+        hidden = layer.hidden or 4 * min(*row.input_shape[-1:], *row.output_shape[-1:])
+        dim = "" if layer.dim is None else layer.dim
+        smaller = f"block:{dim}h{layer.heads}kv{layer.kv_heads}f{hidden // 2}"
+    elif isinstance(layer, Mlp):
+        hidden = layer.hidden
+        smaller = f"{'swiglu' if layer.gated else 'mlp'}:{hidden // 2}"
+    else:
+        return None
+    if hidden < 2:
+        return None
+    changed = rewritten(nodes, lambda word: Word(smaller, layer.bias) if word is target else word)
+    what = f"the hidden width of each of its kind ({grouped(hidden)} to {grouped(hidden // 2)})"
+    return Smaller(what, walked(replace(cost.model, spec=""), changed, cost.options))
 
 
 def _halved_word(cost: Cost, nodes: Sequence[Node], target: Word, walk: Walk) -> Smaller | None:

@@ -379,6 +379,13 @@ def test_the_quiz_off_a_terminal() -> None:
     assert (found["asked"], found["answered"], found["right"]) == (3, 1, 0)
 
 
+def test_the_quiz_without_any_input(tito: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a traceback where standard input is closed."""
+    monkeypatch.setattr(sys, "stdin", None)
+    done = tito("check", "784", "10")
+    assert done.code == 5 and "0 of 1 right" in done.out
+
+
 def test_an_ascii_stream_gets_ascii() -> None:
     """Catches an encoding error on a terminal that carries nothing but ASCII."""
     for words in [

@@ -108,6 +108,31 @@ def test_halving_the_heaviest_layer_is_counted_and_not_guessed() -> None:
     assert found["params_after"] == of("conv:4k3 flatten linear:10", (3, 8, 8)).params
 
 
+@pytest.mark.parametrize(
+    ("written", "smaller"),
+    [
+        ("3*block:64h4", "3*block:64h4f128"),
+        ("2*(block:64h4kv2f300 nobias)", "2*(block:64h4kv2f150 nobias)"),
+        ("block:h4", "block:64h4f128"),
+        ("3*(ln swiglu:400 nobias)", "3*(ln swiglu:200 nobias)"),
+        ("ffn=mlp:400 ln", "ffn=mlp:200 ln"),
+    ],
+)
+def test_halving_a_feed_forward_layer_halves_it_in_every_block(written: str, smaller: str) -> None:
+    """Catches a transformer that is not told what half its widest layers would save, and a bias or head lost in it."""
+    found = {one.id: one.facts for one in insights(of(written, (8, 64)))}["heaviest-layer"]
+    assert found["params_after"] == of(smaller, (8, 64)).params
+
+
+def test_the_largest_of_equal_layers_is_not_said_to_be_alone() -> None:
+    """Catches 2.7% of the parameters called the heaviest layer when two dozen hold as much."""
+    found = {one.id: one for one in insights(of("3*block:64h4", (8, 64)))}
+    assert found["heaviest-layer"].facts["equal_layers"] == 2  # up; down has a shorter bias
+    assert "as 2 more layers do" in found["heaviest-layer"].text
+    assert "as 5 more layers do" in found["most-work"].text
+    assert "more layer" not in {one.id: one for one in insights(count("784 256 10"))}["heaviest-layer"].text
+
+
 def test_the_length_where_attention_overtakes_its_projections() -> None:
     """Catches a crossing that is not where both are equal: T = 2·width."""
     found = {one.id: one.facts for one in insights(of("block:64h4", (32, 64)))}["attention-overtakes"]
