@@ -280,6 +280,7 @@ def test_grades_read_back_agree_with_nbgrader(gradebook: Any) -> None:
         assert bool(grade.ungraded) == theirs.needs_manual_grade
 
 
+@pytest.mark.slow
 def test_a_new_database_needs_no_alembic_on_the_path(tmp_path: Path) -> None:
     """Catches nbgrader's shell call, which fails where the environment is not activated and leaves no version."""
     url = f"sqlite:///{tmp_path / 'gradebook.db'}"
@@ -291,13 +292,14 @@ def test_a_new_database_needs_no_alembic_on_the_path(tmp_path: Path) -> None:
     assert _version(tmp_path / "gradebook.db") == _head()
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_make_one_database(tmp_path: Path) -> None:
     """Catches two creators that collide, of which one dies or leaves the schema half made."""
     url = f"sqlite:///{tmp_path / 'gradebook.db'}"
     code = f"from tito.grading.gradebook import open_gradebook; open_gradebook({url!r}, 'course').close()"
-    running = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(4)]
+    running = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
     ended = [(each.communicate()[1], each.returncode) for each in running]
-    assert ended == [(b"", 0)] * 4
+    assert ended == [(b"", 0)] * 2
     assert _version(tmp_path / "gradebook.db") == _head()
 
 
