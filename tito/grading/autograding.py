@@ -17,9 +17,11 @@ from tito.grading.batch import Books, Run, chosen
 from tito.grading.engine import Setup
 from tito.grading.jobs import Limits
 from tito.grading.journal import Journal
+from tito.grading.keeping import finish
 from tito.grading.place import Place
-from tito.grading.policy import Lateness, course_id, lateness, policy_of, read_timestamp
+from tito.grading.policy import course_id
 from tito.grading.records import GradeRecord
+from tito.grading.results import lateness_of
 from tito.grading.students import read_roster
 from tito.lifecycle.batch import jobs_from
 from tito.workspace import exclusively
@@ -45,6 +47,7 @@ def prepared(place: Place, module: Module, wish: Wish, again: bool = False, dry:
     again: also the submissions whose verdict is of an earlier test, probe or grader. dry: nothing is written down.
     """
     assignment = load_assignment(place.course, module)
+    finish(place, module)  # what a collect that was killed had begun
     students = chosen(place, assignment, wish.students)
     jobs = min(jobs_from(wish.jobs), len(students))
     with contextlib.ExitStack() as stack:
@@ -73,20 +76,10 @@ def _books(place: Place, module: Module, assignment: Assignment, url: str) -> It
                 autograded.write_page(place, module, pages, record)
 
         def write(records: Sequence[GradeRecord]) -> None:
-            gradebook.write(book, assignment, records, late_of(place, assignment, records), before)
+            late = lateness_of(place, module, {record.student for record in records})
+            gradebook.write(book, assignment, records, late, before)
 
         yield Books(keep, write)
-
-
-def late_of(place: Place, assignment: Assignment, records: Sequence[GradeRecord]) -> dict[str, Lateness]:
-    """How late some submissions are; it takes all submissions of a student to tell how many free days are left."""
-    policy = policy_of(place.course)
-    found = {}
-    for record in records:
-        stamps = (place.root / "submitted" / record.student).glob("*/timestamp.txt")
-        times = {path.parent.name: read_timestamp(path.read_text(encoding="utf-8"), str(path)) for path in stamps}
-        found[record.student] = lateness(policy, times).get(assignment.module, Lateness())
-    return found
 
 
 def _limits(wish: Wish) -> Limits:
