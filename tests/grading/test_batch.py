@@ -131,6 +131,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_books(
 ) -> None:
     """Catches a moment at which a kill loses a verdict, or makes one that stands be given again."""
     school.hand_in(*NAMES)
+    monkeypatch.setattr("tito.grading.batch.BATCH", 20)
     made = school.run()
     with monkeypatch.context() as patched:
         target = Journal if step == "append" else made.books
