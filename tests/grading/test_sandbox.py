@@ -120,6 +120,19 @@ def test_dataclasses_threads_and_printing_work(sandbox: Sandbox) -> None:
     assert sorted(result.output.splitlines()) == ["to stderr", "to stdout"]
 
 
+def test_an_import_from_the_future_holds_for_all_cells(sandbox: Sandbox) -> None:
+    """Catches classes whose annotations name what comes later: they run as a file and in a notebook."""
+    early = "from __future__ import annotations"
+    late = "class Row:\n    def next(self) -> Row: ..."
+    result = sandbox.run(job(early, late, graded("row", "def f(x: Nowhere): ...\nassert Row().next() is None")))
+    assert outcomes(result) == ["passed"] * 3
+    assert outcomes(sandbox.run(job(late))) == ["failed"]
+    cells = (JobCell("a", early), JobCell("b", late))
+    with Sandbox({}, [], sandbox.isolation, reference=Job("lesson_dev", cells), known=Job("lesson_dev", cells)) as made:
+        assert outcomes(made.run(Job("lesson_dev", cells))) == ["passed"] * 2
+        assert made.run(Job("lesson_dev", ())).ending is Ending.FINISHED
+
+
 def test_name_is_the_lessons(sandbox: Sandbox) -> None:
     """Catches analyses that run in grading because the lesson believes it is a script."""
     result = sandbox.run(
