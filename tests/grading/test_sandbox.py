@@ -662,7 +662,7 @@ def test_a_thread_that_ends_takes_no_sandbox_along(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.value)
 def test_a_killed_grader_leaves_no_process(level: Isolation, tmp_path: Path) -> None:
-    """Catches warm parents and submissions that outlive `kill -9` of the grader."""
+    """Catches warm parents, submissions and folders that outlive `kill -9` of the grader."""
     script = tmp_path / "grader.py"
     script.write_text(
         code(
@@ -687,7 +687,7 @@ def test_a_killed_grader_leaves_no_process(level: Isolation, tmp_path: Path) -> 
         [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, encoding="utf-8", cwd=ROOT
     )
     assert grader.stdout is not None
-    *pids, _root = grader.stdout.readline().split()
+    *pids, root = grader.stdout.readline().split()
     assert len(pids) >= 2
     grader.send_signal(signal.SIGKILL)
     grader.wait()
@@ -696,3 +696,8 @@ def test_a_killed_grader_leaves_no_process(level: Isolation, tmp_path: Path) -> 
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < until:
         time.sleep(0.01)
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+    assert Path(root).is_dir()
+    with opened(level) as made:
+        made.run(job("1"))
+        assert not Path(root).exists(), "the next grader removes what a killed one has left"
+        assert made._folder is not None and made._folder.root.is_dir()
