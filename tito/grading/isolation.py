@@ -124,7 +124,8 @@ class Folder:
     def __init__(self, package: Mapping[str, bytes] | None = None) -> None:
         _remove_abandoned()
         self.root = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
-        self._lock = _locked(self.root / "lock")  # as long as this process lives
+        self._lock = _locked(self.root / "making")  # as long as this process lives
+        (self.root / "making").rename(self.root / "lock")  # nobody sees it without its lock
         for name in ("package", "site", "work"):
             (self.root / name).mkdir()
         for name, data in (package or {}).items():
