@@ -120,6 +120,19 @@ def test_dataclasses_threads_and_printing_work(sandbox: Sandbox) -> None:
     assert sorted(result.output.splitlines()) == ["to stderr", "to stdout"]
 
 
+def test_an_import_from_the_future_holds_for_all_cells(sandbox: Sandbox) -> None:
+    """Catches classes whose annotations name what comes later: they run as a file and in a notebook."""
+    early = "from __future__ import annotations"
+    late = "class Row:\n    def next(self) -> Row: ..."
+    result = sandbox.run(job(early, late, graded("row", "def f(x: Nowhere): ...\nassert Row().next() is None")))
+    assert outcomes(result) == ["passed"] * 3
+    assert outcomes(sandbox.run(job(late))) == ["failed"]
+    cells = (JobCell("a", early), JobCell("b", late))
+    with Sandbox({}, [], sandbox.isolation, reference=Job("lesson_dev", cells), known=Job("lesson_dev", cells)) as made:
+        assert outcomes(made.run(Job("lesson_dev", cells))) == ["passed"] * 2
+        assert made.run(Job("lesson_dev", ())).ending is Ending.FINISHED
+
+
 def test_name_is_the_lessons(sandbox: Sandbox) -> None:
     """Catches analyses that run in grading because the lesson believes it is a script."""
     result = sandbox.run(
@@ -649,7 +662,7 @@ def test_a_thread_that_ends_takes_no_sandbox_along(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.value)
 def test_a_killed_grader_leaves_no_process(level: Isolation, tmp_path: Path) -> None:
-    """Catches warm parents and submissions that outlive `kill -9` of the grader."""
+    """Catches warm parents, submissions and folders that outlive `kill -9` of the grader."""
     script = tmp_path / "grader.py"
     script.write_text(
         code(
@@ -660,8 +673,8 @@ def test_a_killed_grader_leaves_no_process(level: Isolation, tmp_path: Path) -> 
             from tito.grading.isolation import Isolation
             sandbox = opened(Isolation({level.value!r}))
             sandbox.run(job("1"))
-            threading.Thread(target=lambda: sandbox.run(job("import time\\ntime.sleep(600)")), daemon=True).start()
             few = len(children())
+            threading.Thread(target=lambda: sandbox.run(job("import time\\ntime.sleep(600)")), daemon=True).start()
             while len(children()) == few:
                 time.sleep(0.01)
             print(*children(), sandbox._folder.root, flush=True)
@@ -674,7 +687,7 @@ def test_a_killed_grader_leaves_no_process(level: Isolation, tmp_path: Path) -> 
         [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, encoding="utf-8", cwd=ROOT
     )
     assert grader.stdout is not None
-    *pids, _root = grader.stdout.readline().split()
+    *pids, root = grader.stdout.readline().split()
     assert len(pids) >= 2
     grader.send_signal(signal.SIGKILL)
     grader.wait()
@@ -683,3 +696,7 @@ def test_a_killed_grader_leaves_no_process(level: Isolation, tmp_path: Path) -> 
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < until:
         time.sleep(0.01)
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+    with opened(level) as made:
+        made.run(job("1"))
+        assert not Path(root).exists(), "the next grader removes what a killed one has left"
+        assert made._folder is not None and made._folder.root.is_dir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -9,12 +10,13 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tito.errors import EnvironmentFault, UsageError
 from tito.grading.jobs import Limits
@@ -24,6 +26,7 @@ _PARTS = ("zygote_child.py", "lesson_child.py", "confine_child.py")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _SHARED = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 _TRIAL_SECONDS = 30
+_PREFIX = "tito-grade-"
 
 
 class Isolation(StrEnum):
@@ -119,9 +122,10 @@ class Folder:
     """A temporary folder with what one warm parent needs: the package, and room to work in."""
 
     def __init__(self, package: Mapping[str, bytes] | None = None) -> None:
-        import tempfile
-
-        self.root = Path(tempfile.mkdtemp(prefix="tito-grade-")).resolve()
+        _remove_abandoned()
+        self.root = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
+        self._lock = _locked(self.root / "making")  # as long as this process lives
+        (self.root / "making").rename(self.root / "lock")  # nobody sees it without its lock
         for name in ("package", "site", "work"):
             (self.root / name).mkdir()
         for name, data in (package or {}).items():
@@ -150,6 +154,32 @@ class Folder:
 
         wipe(str(self.root / "work"))
         shutil.rmtree(self.root, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.close()
+
+
+def _locked(path: Path) -> IO[bytes] | None:
+    """A file held for this process; None when another one holds it."""
+    file: IO[bytes] = path.open("ab")
+    if hasattr(os, "fork"):
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return None
+    return file
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders of graders that were killed: nobody holds their locks."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/lock"):
+        with contextlib.suppress(OSError):
+            held = _locked(lock)
+            if held is not None:
+                shutil.rmtree(lock.parent, ignore_errors=True)
+                held.close()
 
 
 def planned(level: Isolation, folder: Folder, limits: Limits) -> Plan:

@@ -23,7 +23,6 @@ from typing import Any
 globals()["__builtins__"] = dict(vars(builtins))  # functions below keep these whatever a lesson does to builtins
 
 DETAIL, MESSAGE, LEAVES, DEPTH = 4000, 300, 256, 8
-ANNOTATIONS = __future__.annotations.compiler_flag
 _FRAMES = 12
 # Functions in C and this file's own: what is written in Python could be changed from below.
 _write, _read, _exit = os.write, os.read, os._exit
@@ -40,6 +39,9 @@ _settrace, _setprofile, _set_recursion, _recursion = (
 )
 _format, _lines = traceback.TracebackException, linecache.cache
 _HERE = __file__
+
+FUTURE = __future__.annotations.compiler_flag
+Known = dict[tuple[str, str, int], CodeType]  # by name, source and flags
 
 
 class TimeIsUp(BaseException):
@@ -71,14 +73,12 @@ class Watch:
 class Lesson:
     """One submission on its way."""
 
-    def __init__(
-        self, job: int, events: int, known: dict[tuple[str, str], CodeType], module: ModuleType | None
-    ) -> None:
+    def __init__(self, job: int, events: int, known: Known, module: ModuleType | None) -> None:
         self.job, self.events, self.known = job, events, known
         self.module = module
         self.watch = Watch()
         self.slow = False
-        self.future = 0  # a notebook's cells keep what an earlier one imported from __future__
+        self.future = 0
         self.streams = (sys.stdout, sys.stderr)
 
     def run(self) -> None:
@@ -99,8 +99,8 @@ class Lesson:
         """Run a cell, then the test that it defines."""
         assert self.module is not None
         space = vars(self.module)
-        code = self.known.get((name, source)) or compiled(self.module.__name__, name, source, self.future)
-        self.future |= code.co_flags & ANNOTATIONS
+        code = self.known.get((name, source, self.future)) or compiled(self.module.__name__, name, source, self.future)
+        self.future |= code.co_flags & FUTURE
         exec(code, space)
         if test:
             space[test]()
@@ -224,11 +224,11 @@ def new_module(name: str) -> ModuleType:
     return module
 
 
-def compiled(lesson: str, name: str, source: str, future: int = 0) -> CodeType:
-    """A cell's code, whose tracebacks name the cell and show its lines."""
+def compiled(lesson: str, name: str, source: str, future: int) -> CodeType:
+    """A cell's code, whose tracebacks name the cell and show its lines; __future__ holds for later cells too."""
     file = f"{lesson}.py[{name}]"
     _lines[file] = (len(source), None, source.splitlines(keepends=True), file)
-    code: CodeType = compile(source, file, "exec", flags=future, dont_inherit=True)
+    code: CodeType = compile(source, file, "exec", future, dont_inherit=True)
     return code
 
 
@@ -299,7 +299,7 @@ def clipped(text: str, room: int) -> str:
     return text if len(text) <= room else f"{text[: room // 2 - 3]}\n...\n{text[len(text) - room // 2 + 3 :]}"
 
 
-def begin(job: int, events: int, known: dict[tuple[str, str], CodeType], module: ModuleType | None) -> None:
+def begin(job: int, events: int, known: Known, module: ModuleType | None) -> None:
     """Run a submission in this process."""
     threading.excepthook = lambda _args: None
     Lesson(job, events, known, module).run()

@@ -44,10 +44,11 @@ class Zygote:
                 importlib.import_module(name)
         self.lesson = sibling("lesson_child")
         self.confine = sibling("confine_child")
-        self.known: dict[tuple[str, str], CodeType] = {}
+        self.known: dict[tuple[str, str, int], CodeType] = {}
         for lesson, name, source in told["known"]:
-            with contextlib.suppress(SyntaxError, ValueError):
-                self.known[name, source] = self.lesson.compiled(lesson, name, source)
+            for flags in (0, self.lesson.FUTURE):
+                with contextlib.suppress(SyntaxError, ValueError):
+                    self.known[name, source, flags] = self.lesson.compiled(lesson, name, source, flags)
         self.reference = self.prepared(told["reference"]) if told["reference"] else None
         os.chdir(self.work)
         wipe(self.work)
@@ -65,10 +66,10 @@ class Zygote:
     def prepared(self, told: dict[str, Any]) -> ModuleType:
         """The reference lesson, run here once; only its probes run in children."""
         module: ModuleType = self.lesson.new_module(told["name"])
-        future = 0
+        flags = 0
         for name, source in told["cells"]:
-            code = self.lesson.compiled(told["name"], name, source, future)
-            future |= code.co_flags & self.lesson.ANNOTATIONS
+            code = self.lesson.compiled(told["name"], name, source, flags)
+            flags |= code.co_flags & self.lesson.FUTURE
             exec(code, vars(module))
         return module
 
