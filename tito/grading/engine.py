@@ -18,6 +18,7 @@ from tito.grading.reading import Unreadable, read_submission
 from tito.grading.records import CellScore, GradeRecord, Status
 from tito.grading.repair import repair
 from tito.grading.sandbox import Sandbox
+from tito.notebook import Role
 from tito.report import Outcome
 
 
@@ -56,9 +57,8 @@ class Engine:
     def __init__(self, setup: Setup) -> None:
         assignment = setup.assignment
         imports, reference = _imports(assignment), reference_job(assignment)
-        tests = Job(assignment.name, tuple(JobCell(cell.grade_id, cell.source) for cell in assignment.graded))
         self.setup = setup
-        self.sandbox = Sandbox(assignment.package, imports, setup.isolation, setup.limits, known=tests)
+        self.sandbox = Sandbox(assignment.package, imports, setup.isolation, setup.limits, known=known_job(assignment))
         self.reference = Sandbox(assignment.package, imports, setup.isolation, setup.limits, reference=reference)
 
     def close(self) -> None:
@@ -107,6 +107,17 @@ class Engine:
             cpu_seconds=run.cpu_seconds,
             peak_bytes=run.peak_bytes,
         )
+
+
+def known_job(assignment: Assignment) -> Job:
+    """The cells that come again in most submissions: the tests, and the released code that is nobody's task."""
+    tests = [JobCell(cell.grade_id, cell.source) for cell in assignment.graded]
+    given = [
+        JobCell(f"cell:{number}", cell.source)  # as repair names them where nothing was put in or taken out before
+        for number, cell in enumerate(assignment.released.cells, start=1)
+        if cell.role in (Role.CODE, Role.EXPORT)
+    ]
+    return Job(assignment.name, (*tests, *given))
 
 
 def reference_job(assignment: Assignment) -> Job:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,7 @@ def compare(expected: ProbeRun, got: ProbeRun, tolerance: Mapping[str, Any]) -> 
     return ProbeScore(expected.name, not message, message)
 
 
+@cache
 def probe_titles(source: str) -> dict[str, str]:
     """The first line of every probe's docstring, by the function's name."""
     functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
