@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -10,62 +12,9 @@ from tito.analysis.cost import Cost, Options
 from tito.analysis.models import Given, count
 from tito.analysis.presets import presets
 
-# torchvision 0.29.1: parameters; multiply-accumulates of its Conv2d, Linear and MultiheadAttention layers for one
-# image of 224x224, by forward hooks and by torch.utils.flop_counter alike; running statistics of batch norm
-TORCHVISION = {
-    "alexnet": (61_100_840, 714_188_480, 0),
-    "vgg11": (132_863_336, 7_609_090_048, 0),
-    "vgg13": (133_047_848, 11_308_466_176, 0),
-    "vgg16": (138_357_544, 15_470_264_320, 0),
-    "vgg16-bn": (138_365_992, 15_470_264_320, 8_448),
-    "vgg19": (143_667_240, 19_632_062_464, 0),
-    "googlenet": (6_624_904, 1_498_376_192, 14_560),
-    "resnet18": (11_689_512, 1_814_073_344, 9_600),
-    "resnet34": (21_797_672, 3_663_761_408, 17_024),
-    "resnet50": (25_557_032, 4_089_184_256, 53_120),
-    "resnet101": (44_549_160, 7_801_405_440, 105_344),
-    "resnet152": (60_192_808, 11_513_626_624, 151_424),
-    "squeezenet": (1_248_424, 818_924_576, 0),
-    "densenet121": (7_978_856, 2_834_161_664, 83_648),
-    "resnext50": (25_028_904, 4_230_479_872, 68_224),
-    "mobilenetv2": (3_504_872, 300_774_272, 34_112),
-    "wide-resnet50": (68_883_240, 11_398_021_120, 68_224),
-    "vit-b16": (86_567_656, 17_563_828_224, 0),
-    "vit-b32": (88_224_232, 4_409_186_304, 0),
-    "vit-l16": (304_326_632, 61_554_712_576, 0),
-    "densenet169": (14_149_480, 3_359_843_328, 158_400),
-    "densenet201": (20_013_928, 4_291_365_888, 229_056),
-}
-
-# transformers 5.24: tokens, parameters, and half of torch.utils.flop_counter's FLOPs, of models made from their
-# published configurations with eager attention on the meta device
-TRANSFORMERS = {
-    "gpt2": (1024, 124_439_808, 145_824_153_600),
-    "gpt2-medium": (1024, 354_823_168, 413_475_536_896),
-    "gpt2-large": (1024, 774_030_080, 887_285_350_400),
-    "gpt2-xl": (1024, 1_557_611_200, 1_753_351_782_400),
-    "gpt3": (2048, 174_604_259_328, 367_402_130_866_176),
-    "gpt": (512, 116_534_784, 64_234_979_328),
-    "bert-base": (512, 109_482_240, 48_318_971_904),
-    "bert-large": (512, 335_141_888, 167_504_773_120),
-    "distilbert": (512, 66_362_880, 24_159_191_040),
-    "llama-7b": (2048, 6_738_415_616, 14_630_806_093_824),
-    "llama2-7b": (2048, 6_738_415_616, 14_630_806_093_824),
-    "llama2-13b": (2048, 13_015_864_320, 28_038_083_379_200),
-    "llama2-70b": (2048, 68_976_648_192, 146_222_161_592_320),
-    "mistral-7b": (2048, 7_241_732_096, 15_661_598_244_864),
-    "llama3-8b": (2048, 8_030_261_248, 16_469_052_096_512),
-    "llama3-70b": (2048, 70_553_706_496, 147_837_069_295_616),
-    "tinyllama": (2048, 1_100_048_384, 2_496_449_740_800),
-    "smollm-135m": (2048, 134_515_008, 420_369_924_096),
-}
-
-# The other three: transformers' MobileNetV1 with 1000 classes, and the layers of two papers written out in torch.nn
-OTHERS = {
-    "lenet5": (61_706, 416_520),
-    "alexnet-2012": (60_965_224, 724_406_816),
-    "mobilenetv1": (4_231_976, 568_740_352),
-}
+# Written by tests/golden/make_presets.py with torchvision, transformers and torch's flop counter
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "presets.json").read_text(encoding="utf-8"))
+COUNTED = GOLDEN["images"] | GOLDEN["language"]
 
 
 def of(written: str, batch: int = 1, shape: tuple[int, ...] | None = None, seq: int | None = None) -> Cost:
@@ -124,52 +73,24 @@ def test_presets_have_the_published_parameters(name: str) -> None:
     assert of(f"@{name}").params == presets()[name].published
 
 
-@pytest.mark.parametrize(("name", "counts"), TORCHVISION.items())
-def test_vision_presets_are_torchvisions_to_the_integer(name: str, counts: tuple[int, int, int]) -> None:
-    """Catches a wrong stride, padding or pooling, which parameters alone do not show, and norms without statistics."""
-    cost = of(f"@{name}")
-    assert (cost.params, cost.macs, cost.buffers) == counts
-
-
-@pytest.mark.parametrize(("name", "counts"), TRANSFORMERS.items())
-def test_language_presets_are_their_configurations_to_the_integer(name: str, counts: tuple[int, int, int]) -> None:
-    """Catches a head, a norm or a projection that the published configuration does not have."""
-    tokens, params, macs = counts
-    cost = of(f"@{name}", seq=tokens)
-    assert (cost.params, cost.macs) == (params, macs)
-
-
-@pytest.mark.parametrize(("name", "counts"), OTHERS.items())
-def test_presets_of_papers_to_the_integer(name: str, counts: tuple[int, int]) -> None:
-    """Catches a group, a stride or a pair of layers that the paper does not have."""
-    cost = of(f"@{name}")
-    assert (cost.params, cost.macs) == counts
+@pytest.mark.parametrize("name", COUNTED)
+def test_presets_are_the_published_models_to_the_integer(name: str) -> None:
+    """Catches a stride, padding, head or projection that the model does not have, which parameters alone may hide."""
+    other = COUNTED[name]
+    cost = of(f"@{name}", seq=other.get("tokens"))
+    assert (cost.params, cost.macs, cost.buffers) == (other["params"], other["macs"], other["buffers"])
 
 
 def test_every_preset_is_counted_elsewhere() -> None:
     """Catches a preset that rests on this counter alone."""
-    assert set(presets()) == {*TORCHVISION, *TRANSFORMERS, *OTHERS}
+    assert set(presets()) == set(COUNTED)
 
 
-# torch.utils.flop_counter over forward and backward, of a batch of 2 images or of 256 tokens, without a gradient of the
-# input; grouped convolutions are left out, whose backward pass it counts as if they had no groups
-TRAINING = {
-    "alexnet": 8_289_154_560,
-    "vgg16": 185_296_355_328,
-    "resnet18": 21_296_824_320,
-    "resnet50": 48_598_155_264,
-    "densenet121": 33_537_884_160,
-    "gpt2": 196_992_958_464,
-    "bert-base": 137_710_927_872,
-    "tinyllama": 1_624_302_944_256,
-}
-
-
-@pytest.mark.parametrize(("name", "flops"), TRAINING.items())
-def test_a_training_step_is_what_torch_counts(name: str, flops: int) -> None:
+@pytest.mark.parametrize("name", [name for name, other in COUNTED.items() if "training_flops" in other])
+def test_a_training_step_is_what_torch_counts(name: str) -> None:
     """Catches a gradient too many or too few, at the first layer and where branches meet."""
-    tokens = name in TRANSFORMERS
-    assert of(f"@{name}", batch=1 if tokens else 2, seq=256 if tokens else None).training_flops == flops
+    batch, seq = (1, 256) if name in GOLDEN["language"] else (2, None)
+    assert of(f"@{name}", batch=batch, seq=seq).training_flops == COUNTED[name]["training_flops"]
 
 
 def test_gpt3_has_the_rounded_number_of_its_paper() -> None:
