@@ -631,12 +631,12 @@ def apply(op: Op, /, *inputs: Tensor, **params: Any) -> Tensor:
     Hint: np.asarray makes an array of a NumPy scalar.
     """
     ### BEGIN SOLUTION
-    arrays = []
-    wanted = False
+    arrays, wanted, changed = [], False, None
     for tensor in inputs:
         arrays.append(tensor.data)
         wanted = wanted or tensor.requires_grad
-    array = op.forward(*arrays, **params)
+        changed = changed or tensor._changes
+    array = op.forward(*arrays, **params) if params else op.forward(*arrays)  # each microsecond here is in every op
     saved = None
     if op.saves:
         array, saved = array
@@ -645,10 +645,10 @@ def apply(op: Op, /, *inputs: Tensor, **params: Any) -> Tensor:
     result = _wrap(array)
     if wanted and op.differentiable and grad_mode.enabled:
         result.requires_grad = True
-        versions = [tensor.version if tensor._changes else 0 for tensor in inputs]  # a property takes time
+        versions = [tensor.version for tensor in inputs] if changed else (0,) * len(inputs)
         result.origin = Origin(op, inputs, params, saved, versions)
     ### END SOLUTION
-    if result.data.base is not None:  # perhaps a view of an input's memory
+    if array.base is not None:  # perhaps a view of an input's memory
         _share_version(result, *inputs)
     if _observers:
         for callback in tuple(_observers):
