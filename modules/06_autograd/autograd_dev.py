@@ -239,6 +239,8 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     ### BEGIN SOLUTION
     if g.shape == shape:
         return g
+    if g.shape[1:] == shape:  # a bias, added to each row: the most frequent case
+        return np.add.reduce(g)
     lead = g.ndim - len(shape)
     repeated = (i for i, n in enumerate(shape, start=lead) if n == 1)
     total = np.add.reduce(g, axis=(*range(lead), *repeated))
@@ -1015,9 +1017,13 @@ def _is_new(grad: Array, g: Array, y: Array, origin: Origin) -> bool:
     """Whether a rule has made this array, and not handed on one that others hold."""
     if grad is g or grad is y or grad.base is not None:
         return False
-    held = [tensor.data for tensor in origin.inputs]  # no gradient: arrays are compared by identity
-    held += origin.saved if isinstance(origin.saved, tuple | list) else (origin.saved,)
-    return all(grad is not each for each in held)
+    for tensor in origin.inputs:
+        if grad is tensor.data:  # no gradient: arrays are compared by identity
+            return False
+    saved = origin.saved
+    if saved is None:
+        return True
+    return all(grad is not each for each in (saved if isinstance(saved, tuple | list) else (saved,)))
 
 
 def seed_gradient(tensor: Tensor, gradient: Any) -> Array:
