@@ -2,8 +2,8 @@
 
 `python benchmarks/ops.py [--threads N] [--rounds N] [--rows NAME ...]` prints a table in Markdown. Each backend is a
 process that lives as long as the run; every round asks each of them for a few runs of every row, and the table has
-ratios of the medians. Before that, what they compute is compared. Run it on an idle machine; `pip install -e '.[bench]'`
-installs what tinytorch is compared with.
+ratios of the medians. Before that, what they compute is compared. Run it on an idle machine. What tinytorch is compared
+with comes with `pip install -e '.[bench]'`, and is left out where it is missing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BACKENDS = {
     "with_autograd": "HIPS autograd",
     "with_loops": "the lessons' loops",
 }
-SLICE = 0.02  # CPU seconds that a backend gets for one row in one round, at least
+SLICE = 0.01  # CPU seconds that a backend gets for one row in one round, at least
 
 
 class Child:
@@ -150,7 +150,7 @@ def main() -> int:
     """Check, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1, help="of the matrix products and of PyTorch")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=31)
     parser.add_argument("--rows", nargs="*", choices=[*CASES], default=[*CASES], metavar="ROW", help=", ".join(CASES))
     parser.add_argument("--without", nargs="*", choices=[*BACKENDS], default=[], metavar="BACKEND")
     given = parser.parse_args()

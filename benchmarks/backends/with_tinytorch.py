@@ -7,8 +7,8 @@ from collections.abc import Callable
 from backends.cases import LEARNING_RATE, Array, Arrays, Run
 from tinytorch import Tensor
 from tinytorch.core.normalization import LayerNorm
+from tinytorch.functional import conv2d, cross_entropy, max_pool2d
 from tinytorch.nn import Conv2d, Flatten, Linear, MaxPool2d, Module, Parameter, ReLU, Sequential
-from tinytorch.nn.functional import conv2d, cross_entropy, max_pool2d
 from tinytorch.optim import SGD
 
 
