@@ -1,4 +1,4 @@
-"""The rows in HIPS autograd, with its own convolution and the pooling of its own examples."""
+"""The rows in HIPS autograd, with a convolution by patches and the pooling of its own examples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import autograd.numpy as np
 from autograd import make_vjp, value_and_grad
-from autograd.scipy.signal import convolve
 
 from backends.cases import LEARNING_RATE, Array, Arrays, Run
 
@@ -61,11 +60,15 @@ def mlp(given: Arrays) -> Run:
 
 
 def _conv(x: Array, w: Array, b: Array, padding: int) -> Array:
-    """A convolution: its `convolve` turns the kernel around and takes (channels, out, kh, kw)."""
+    """A convolution by patches and one product: its own `convolve` takes ten times as long."""
     if padding:
         x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), "constant")
-    turned = np.transpose(w, (1, 0, 2, 3))[:, :, ::-1, ::-1]
-    return convolve(x, turned, axes=([2, 3], [2, 3]), dot_axes=([1], [0]), mode="valid") + b[:, None, None]
+    o, c, kh, kw = w.shape
+    rows, columns = x.shape[2] - kh + 1, x.shape[3] - kw + 1
+    views = [x[:, :, None, i : i + rows, j : j + columns] for i in range(kh) for j in range(kw)]
+    patches = np.reshape(np.concatenate(views, axis=2), (len(x), c * kh * kw, rows * columns))
+    y = np.matmul(np.reshape(w, (o, c * kh * kw)), patches) + b[:, None]
+    return np.reshape(y, (len(x), o, rows, columns))
 
 
 def _pool(x: Array) -> Array:
