@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class Course:
     title: str
     package: str
     modules: tuple[Module, ...]
+    grading: Mapping[str, Any] = field(default_factory=dict, hash=False)  # as written; the grader reads it
 
     @property
     def released(self) -> tuple[Module, ...]:
@@ -93,16 +95,34 @@ class Course:
         """Like resolve, and UsageError when the module is not part of this release."""
         module = self.resolve(text)
         if not module.released:
-            last = self.released[-1].folder if self.released else "none"
             raise UsageError(
                 f"{module.folder} is not in this release.",
-                f"the newest module here is {last}; see: tito module list",
+                f"this release has {self._released_numbers()}; see: tito module list",
             )
         return module
+
+    def _released_numbers(self) -> str:
+        """The modules of this release by their numbers, neighbours as a range: "01 to 10 and 15"."""
+        runs: list[list[Module]] = [[]]
+        for module in self.modules:
+            if module.released:
+                runs[-1].append(module)
+            elif runs[-1]:
+                runs.append([])
+        spans = [" to ".join(dict.fromkeys((run[0].number, run[-1].number))) for run in runs if run]
+        return " and ".join([", ".join(spans[:-1]), *spans[-1:]]).removeprefix(" and ") or "no module"
 
     def users_of(self, module: Module) -> tuple[Module, ...]:
         """The released modules that name this one among their needs."""
         return tuple(other for other in self.released if module.folder in other.needs)
+
+    def needed(self, module: Module) -> tuple[Module, ...]:
+        """The modules that one builds on, directly or not, in teaching order."""
+        found = set(module.needs)
+        for earlier in reversed(self.modules):
+            if earlier.folder in found:
+                found |= set(earlier.needs)
+        return tuple(each for each in self.modules if each.folder in found)
 
     def _suggestion(self, wanted: str) -> str:
         import difflib
@@ -132,13 +152,15 @@ def _course(home: Path, data: dict[str, Any], path: Path) -> Course:
         raise EnvironmentFault(f"{path} has schema {data.get('schema')!r}.", f"this tito reads {SCHEMA}")
     try:
         modules = tuple(_module(entry) for entry in data["module"])
-        course = Course(home, str(data["title"]), str(data["package"]), modules)
+        course = Course(home, str(data["title"]), str(data["package"]), modules, data.get("grading", {}))
     except KeyError as error:
         raise EnvironmentFault(f"{path} lacks {error}.", "compare it with docs/architecture.md") from None
     except (TypeError, ValueError) as error:
         raise EnvironmentFault(
             f"{path} is not a valid manifest: {error!r}.", "compare it with docs/architecture.md"
         ) from None
+    if not isinstance(course.grading, dict):
+        raise EnvironmentFault(f"{path}: grading is {course.grading!r}.", "write it as a table: [grading]")
     _check_order(course, path)
     return course
 
@@ -171,6 +193,12 @@ def _check_order(course: Course, path: Path) -> None:
             raise EnvironmentFault(
                 f"{path}: {module.folder} needs {', '.join(unknown)}, which does not come before it.",
                 "list modules in teaching order",
+            )
+        waiting = [need for need in module.needs if module.released and not course.named(need).released]
+        if waiting:
+            raise EnvironmentFault(
+                f"{path}: {module.folder} is released and needs {', '.join(waiting)}, which is not.",
+                "set released = true there, or false here",
             )
         if module.folder in seen:
             raise EnvironmentFault(f"{path}: {module.folder} is listed twice.", "remove one of the entries")

@@ -229,30 +229,35 @@ class Workspace:
                     (self.root / temporary).unlink(missing_ok=True)
             prepare.unlink()
 
-    @contextlib.contextmanager
-    def lock(self, command: str) -> Iterator[None]:
+    def lock(self, command: str) -> contextlib.AbstractContextManager[None]:
         """Hold the workspace's lock, which the system releases however this process ends."""
-        path = self.state / "lock"
-        try:
-            self.state.mkdir(exist_ok=True)
-            stream = path.open("a+", encoding="utf-8")
-        except OSError as error:
-            raise _unwritable(error) from error
-        with stream:
-            deadline = time.monotonic() + LOCK_SECONDS
-            while not _try_lock(stream):
-                if time.monotonic() > deadline:
-                    stream.seek(0)
-                    holder = stream.read().strip() or "another tito"
-                    raise EnvironmentFault(
-                        f"{holder} is changing this workspace.", "wait for it to finish, then try again"
-                    )
-                time.sleep(0.05)
-            with contextlib.suppress(OSError):
-                stream.truncate(0)
-                stream.write(f"tito {command} (process {os.getpid()})")
-                stream.flush()
-            yield
+        return exclusively(self.state / "lock", f"tito {command}", "this workspace")
+
+
+@contextlib.contextmanager
+def exclusively(path: Path, who: str, what: str, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Hold a lock file, which the system releases however this process ends.
+
+    who: named in the file, for others that wait. Raises EnvironmentFault when another process keeps it for `seconds`.
+    """
+    try:
+        path.parent.mkdir(exist_ok=True)
+        stream = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(error) from error
+    with stream:
+        deadline = time.monotonic() + seconds
+        while not _try_lock(stream):
+            if time.monotonic() > deadline:
+                stream.seek(0)
+                holder = stream.read().strip() or "another tito"
+                raise EnvironmentFault(f"{holder} is changing {what}.", "wait for it to finish, then try again")
+            time.sleep(0.05)
+        with contextlib.suppress(OSError):
+            stream.truncate(0)
+            stream.write(f"{who} (process {os.getpid()})")
+            stream.flush()
+        yield
 
 
 def _try_lock(stream: IO[str]) -> bool:

@@ -356,3 +356,8 @@ def test_json_of_status_has_what_a_script_asks_for(learner: Learner) -> None:
     document = learner.tito("status", "--json").json
     assert (document["complete"], document["released"], document["next"]) == (1, 2, "tito module test 02_beta")
     assert json.dumps(document["modules"][2]["state"]) == '"not in this release"'
+
+
+def test_status_says_how_many_modules_are_still_to_come(learner: Learner) -> None:
+    """Catches "1 more modules are"."""
+    assert "1 more module is not in this release: tito module list" in learner.tito("status").out

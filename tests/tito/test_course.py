@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support import MINI
 
-from tito.course import Course, load_course
+from tito.course import Course, Module, load_course
 from tito.errors import EnvironmentFault, UsageError
 
 
@@ -47,7 +47,28 @@ def test_an_unreleased_module_resolves_but_is_refused(course: Course) -> None:
     assert course.resolve("3").folder == "03_gamma"
     with pytest.raises(UsageError, match="03_gamma is not in this release") as caught:
         course.resolve_released("3")
-    assert "02_beta" in caught.value.hint
+    assert caught.value.hint.startswith("this release has 01 to 02;")
+
+
+@pytest.mark.parametrize(
+    ("released", "says"),
+    [
+        ("", "no module"),
+        ("1", "01"),
+        ("3", "03"),
+        ("12", "01 to 02"),
+        ("13", "01 and 03"),
+        ("1245", "01 to 02 and 04 to 05"),
+        ("1 35 7", "01, 03, 05 and 07"),
+        ("23456", "02 to 06"),
+    ],
+)
+def test_the_modules_of_a_release_with_gaps_are_named_by_ranges(released: str, says: str) -> None:
+    """Catches a hint that names the last module of a release as if all before it were there."""
+    modules = [Module(f"0{n}_m{n}", "", f"p.m{n}", (), 1, 1, 1, str(n) in released) for n in range(1, 9)]
+    with pytest.raises(UsageError) as caught:
+        Course(MINI, "", "p", tuple(modules)).resolve_released("8")
+    assert caught.value.hint == f"this release has {says}; see: tito module list"
 
 
 def test_users_and_paths(course: Course) -> None:
@@ -57,6 +78,7 @@ def test_users_and_paths(course: Course) -> None:
     assert (alpha.lesson, alpha.package_file) == ("modules/01_alpha/alpha_dev.py", "tinytorch/core/alpha.py")
 
 
+BETA = 'released = true\n\n[[module]]\nfolder = "02_beta"'  # the end of module 01's entry
 GOOD = (MINI / "course.toml").read_text(encoding="utf-8")
 
 
@@ -73,6 +95,7 @@ GOOD = (MINI / "course.toml").read_text(encoding="utf-8")
         ("minutes = 5", "minutes = [", "cannot be read"),
         ('needs = ["01_alpha"]', 'needs = ["03_gamma"]', "does not come before it"),
         ('folder = "02_beta"', 'folder = "01_alpha"', "twice"),
+        (BETA, BETA.replace("true", "false"), "02_beta is released and needs 01_alpha, which is not"),
         ("points = { automatic = 15, manual = 10 }", "points = 3", "not a valid manifest"),
         ("released = false", 'released = "no"', "released"),
         ('needs = ["01_alpha"]', 'needs = "01_alpha"', "needs"),

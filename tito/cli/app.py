@@ -21,4 +21,5 @@ app = new_app(
 app.add_typer(project.app)
 app.add_typer(lazy_group("tito.cli.module", "Work on one module: test it, get a hint, complete it."), name="module")
 app.add_typer(lazy_group("tito.cli.analyze", "Count a model's parameters, FLOPs and bytes."), name="analyze")
+app.add_typer(lazy_group("tito.cli.grade", "Release, collect, autograde, report: for instructors."), name="grade")
 app.add_typer(lazy_group("tito.cli.dev", "Write and check modules, in the course repository."), name="dev")

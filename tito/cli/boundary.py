@@ -97,6 +97,11 @@ class Session:
         else:
             self.draw([Text(text), *([Next(next_command)] if next_command else [])], sys.stdout)
 
+    def line(self, facts: Facts) -> None:
+        """Print one of many answers as a line of JSON, at once."""
+        sys.stdout.write(json.dumps(facts.to_json()) + "\n")
+        sys.stdout.flush()
+
     def confirm(self, question: str, yes: bool) -> None:
         """Ask before something is overwritten; UsageError when there is nobody to ask and no --yes."""
         if yes:

@@ -130,7 +130,7 @@ def _hints(lesson: Lesson) -> Iterator[Problem]:
 
 
 def _imports(lesson: Lesson) -> Iterator[Problem]:
-    allowed = {lesson.course.named(name).exports for name in _closure(lesson.course, lesson.module)}
+    allowed = {each.exports for each in lesson.course.needed(lesson.module)}
     for cell, tree in lesson.trees():
         for node in ast.walk(tree):
             line = cell.line + getattr(node, "lineno", 0)
@@ -155,17 +155,6 @@ def _imported(node: ast.AST) -> list[str]:
 def _allowed(name: str, package: str, exports: set[str]) -> bool:
     top = name.partition(".")[0]
     return name in exports or top == "numpy" or (top in sys.stdlib_module_names and top != package)
-
-
-def _closure(course: Course, module: Module) -> set[str]:
-    found: set[str] = set()
-    queue = list(module.needs)
-    while queue:
-        name = queue.pop()
-        if name not in found:
-            found.add(name)
-            queue += course.named(name).needs
-    return found
 
 
 def _data(lesson: Lesson) -> Iterator[Problem]:

@@ -6,7 +6,15 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import IO
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from tito.render.pretty import console
 
@@ -15,7 +23,8 @@ from tito.render.pretty import console
 def live(stream: IO[str], color: str, total: int) -> Iterator[Callable[[str, bool], None]]:
     """A display that goes away when the work ends; yields a function of (what, finished)."""
     counted = (BarColumn(bar_width=24), MofNCompleteColumn()) if total else ()
-    columns = (SpinnerColumn(), *counted, TextColumn("{task.description}"), TimeElapsedColumn())
+    left = (TextColumn("left:"), TimeRemainingColumn(compact=True)) if total else ()
+    columns = (SpinnerColumn(), *counted, TextColumn("{task.description}"), TimeElapsedColumn(), *left)
     with Progress(*columns, console=console(stream, color), transient=True) as bar:
         task = bar.add_task("", total=total or None)
 

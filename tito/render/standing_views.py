@@ -32,7 +32,8 @@ def status(facts: Status) -> Iterator[Block]:
     )
     coming = len(facts.modules) - len(shown)
     if coming:
-        yield Text(f"{coming} more modules are not in this release: tito module list", "wait")
+        others = "1 more module is" if coming == 1 else f"{coming} more modules are"
+        yield Text(f"{others} not in this release: tito module list", "wait")
     yield Next(facts.next)
 
 

@@ -1,0 +1,261 @@
+"""Runs of many submissions: what is graded, kept and written, whatever is killed and whenever."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from support import ROOT
+
+from tito.course import load_course
+from tito.errors import EnvironmentFault, Exit, NothingRan, UsageError
+from tito.grading.assignment import Assignment, load_assignment
+from tito.grading.batch import Run, chosen
+from tito.grading.engine import Setup, Task
+from tito.grading.isolation import Isolation
+from tito.grading.jobs import Limits
+from tito.grading.journal import Journal, verdict_key
+from tito.grading.place import Place
+from tito.grading.pool import TRIES, Brake, Workers, run
+from tito.grading.records import CellScore, GradeRecord, Status
+from tito.report import Outcome
+
+
+@pytest.fixture(scope="module")
+def assignment() -> Assignment:
+    course = load_course(ROOT)
+    return load_assignment(course, course.resolve("3"))
+
+
+def verdict(assignment: Assignment, task: Task, status: Status = Status.GRADED) -> GradeRecord:
+    """A verdict that depends on the submission alone."""
+    cells = (CellScore("test-matmul", "test_unit_matmul", float(len(task.data)), 10.0, Outcome.PASSED),)
+    return GradeRecord(task.student, assignment.module, task.hash, assignment.hash, status, cells=cells)
+
+
+@dataclass
+class Class:
+    """A class of students, a grader that counts what it does, and the books that are written."""
+
+    place: Place
+    assignment: Assignment
+    work: Callable[[Task], GradeRecord]
+    graded: list[str] = field(default_factory=list)
+    books: dict[str, float] = field(default_factory=dict)
+    notebooks: set[str] = field(default_factory=set)
+
+    def hand_in(self, *students: str, text: str = "# %%\n") -> None:
+        for student in students:
+            folder = self.place.submitted(student, self.place.course.named(self.assignment.module))
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "layers_dev.py").write_text(f"{text}{student}", encoding="utf-8")
+
+    def run(self, **changes: object) -> Run:
+        def work(task: Task) -> GradeRecord:
+            self.graded.append(task.student)
+            return self.work(task)
+
+        def write(records: object) -> None:
+            self.books.update({record.student: record.points for record in records})  # type: ignore[attr-defined]
+
+        def keep(records: object) -> None:
+            self.notebooks.update(record.student for record in records)  # type: ignore[attr-defined]
+
+        setup = Setup(self.assignment, Isolation.LIMITS, Limits(), b"x" * 32)
+        workers = Workers(lambda: ThreadPoolExecutor(2), work, 4, lambda executor: executor.shutdown())
+        students = chosen(self.place, self.assignment, ())
+        made = Run(self.place, setup, workers, students, keep, write, 2)
+        for name, value in changes.items():
+            setattr(made, name, value)
+        return made
+
+
+@pytest.fixture
+def school(tmp_path: Path, assignment: Assignment) -> Class:
+    place = Place(tmp_path / "grading", load_course(ROOT))
+    return Class(place, assignment, lambda task: verdict(assignment, task))
+
+
+NAMES = [f"s{number:03}" for number in range(60)]
+
+
+def test_every_submission_is_graded_once_and_written(school: Class) -> None:
+    """Catches a submission that falls between two batches, and a second run that grades again."""
+    school.hand_in(*NAMES)
+    first = school.run().go()
+    assert [row.student for row in first.rows] == NAMES and first.exit_code is Exit.OK and first.new == 60
+    assert sorted(school.graded) == NAMES and sorted(school.books) == NAMES and sorted(school.notebooks) == NAMES
+    books = dict(school.books)
+    second = school.run().go()
+    assert sorted(school.graded) == NAMES, "a second run grades nothing"
+    assert school.books == books and second.new == 0 and len(second.rows) == 60
+
+
+def test_a_changed_submission_is_graded_again_and_the_others_are_not(school: Class) -> None:
+    """Catches a journal that goes by the student and not by the work."""
+    school.hand_in(*NAMES[:5])
+    school.run().go()
+    school.hand_in("s002", text="# %%\n# better\n")
+    school.graded.clear()
+    assert school.run().go().new == 1
+    assert school.graded == ["s002"]
+    assert school.books["s002"] > school.books["s001"]
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing after it in the run happens."""
+
+
+def mortal(function: Callable[..., None], calls: int) -> Callable[..., None]:
+    """The function, which the process does not survive calling once more than `calls` times."""
+    left = iter(range(calls))
+
+    def call(*arguments: object) -> None:
+        if next(left, None) is None:
+            raise Killed
+        function(*arguments)
+
+    return call
+
+
+@pytest.mark.parametrize("step", ["keep", "append", "write"])
+@pytest.mark.parametrize("calls", range(3))
+def test_a_run_that_was_killed_goes_on_to_the_same_books(
+    school: Class, monkeypatch: pytest.MonkeyPatch, step: str, calls: int
+) -> None:
+    """Catches a moment at which a kill loses a verdict, or makes one that stands be given again."""
+    school.hand_in(*NAMES)
+    made = school.run()
+    with monkeypatch.context() as patched:
+        target = Journal if step == "append" else made
+        patched.setattr(target, step, mortal(getattr(target, step), calls))
+        with pytest.raises(Killed):
+            made.go()
+    kept = set(Journal(school.place.journal).latest(school.assignment.module))
+    assert kept <= school.notebooks, "what the journal has is in the notebooks"
+    assert len(kept) < len(NAMES) or step == "write"
+    school.graded.clear()
+    assert school.run().go().exit_code is Exit.OK
+    assert sorted(school.books) == NAMES and sorted(school.notebooks) == NAMES
+    assert set(school.graded) == set(NAMES) - kept
+
+
+def test_a_line_that_a_kill_cut_off_is_no_verdict(school: Class) -> None:
+    """Catches a torn line that makes every later run fail, or that swallows the line after it."""
+    school.hand_in(*NAMES[:3])
+    school.run().go()
+    whole = school.place.journal.read_bytes()
+    school.place.journal.write_bytes(whole[:-20])
+    school.graded.clear()
+    assert school.run().go().new == 1 and len(school.graded) == 1
+    lines = school.place.journal.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 3 and all(json.loads(line)["record"]["student"] in NAMES for line in lines)
+
+
+def test_a_damaged_journal_is_named_with_its_line(school: Class) -> None:
+    """Catches a traceback, or worse a verdict that is silently dropped."""
+    school.hand_in(*NAMES[:2])
+    school.run().go()
+    school.place.journal.write_bytes(b"{oops\n" + school.place.journal.read_bytes())
+    with pytest.raises(EnvironmentFault, match=r"line 1 is damaged"):
+        school.run().go()
+
+
+def test_a_fault_of_the_grader_is_never_a_score_and_is_tried_again(school: Class) -> None:
+    """Catches a 0 for a student whose submission the grader could not run."""
+    school.hand_in(*NAMES[:4])
+    school.work = lambda task: verdict(
+        school.assignment, task, Status.UNGRADABLE if task.student == "s001" else Status.GRADED
+    )
+    done = school.run().go()
+    assert done.exit_code is Exit.INFRASTRUCTURE
+    assert "s001" not in school.books and len(school.books) == 3
+    school.work = lambda task: verdict(school.assignment, task)
+    school.graded.clear()
+    assert school.run().go().exit_code is Exit.OK
+    assert school.graded == ["s001"] and "s001" in school.books
+
+
+def test_verdicts_of_earlier_tests_stay_until_a_regrade(school: Class) -> None:
+    """Catches grades that move because a test was edited, without anybody asking for it."""
+    school.hand_in(*NAMES[:3])
+    school.run().go()
+    school.assignment = replace(school.assignment, probes_source=school.assignment.probes_source + "\n# new\n")
+    school.graded.clear()
+    books = dict(school.books)
+    done = school.run().go()
+    assert done.outdated == ("s000", "s001", "s002") and not school.graded and school.books == books
+    assert school.run(again=True).go().new == 3 and not school.run().go().outdated
+
+
+def test_ctrl_c_once_finishes_what_is_under_way(school: Class) -> None:
+    """Catches a first Ctrl-C that throws work away, or that does not stop the queue."""
+    school.hand_in(*NAMES)
+    started = threading.Event()
+    brake: list[Brake] = []
+
+    def work(task: Task) -> GradeRecord:
+        started.set()
+        if len(school.graded) == 5:
+            brake[0].press()
+        return verdict(school.assignment, task)
+
+    school.work = work
+    made = school.run()
+    setup, workers = made.setup, made.workers
+    brake.append(Brake())
+    found = list(run(workers, setup, made._tasks(made.students), brake[0]))
+    assert 5 <= len(found) <= 5 + 2 * workers.width
+    assert sorted(record.student for record in found) == sorted(school.graded)
+    with pytest.raises(KeyboardInterrupt):
+        brake[0].press()
+
+
+def test_a_worker_that_dies_costs_a_try_and_not_the_batch(school: Class) -> None:
+    """Catches a run that ends, or a submission that is lost, when a worker is killed."""
+    school.hand_in(*NAMES[:8])
+    deaths = iter(range(2))
+
+    def work(task: Task) -> GradeRecord:
+        if task.student == "s003" and next(deaths, None) is not None:
+            raise BrokenProcessPool
+        return verdict(school.assignment, task)
+
+    school.work = work
+    assert school.run().go().exit_code is Exit.OK and sorted(school.books) == NAMES[:8]
+
+
+def test_a_submission_that_kills_every_worker_is_ungradable(school: Class) -> None:
+    """Catches an endless run over one submission, and a 0 for it."""
+
+    def work(task: Task) -> GradeRecord:
+        if task.student == "s001":
+            raise BrokenProcessPool
+        return verdict(school.assignment, task)
+
+    school.hand_in(*NAMES[:3])
+    school.work = work
+    done = school.run().go()
+    assert done.exit_code is Exit.INFRASTRUCTURE and "s001" not in school.books
+    assert school.graded.count("s001") == TRIES
+
+
+def test_nobody_and_strangers(school: Class) -> None:
+    """Catches success when nothing was graded."""
+    with pytest.raises(NothingRan):
+        chosen(school.place, school.assignment, ())
+    school.hand_in("alice")
+    with pytest.raises(UsageError, match="bob"):
+        chosen(school.place, school.assignment, ("bob",))
+
+
+def test_a_verdicts_key_names_all_that_it_rests_on() -> None:
+    """Catches a verdict that is kept when the work, the tests or whose it is have changed."""
+    keys = {verdict_key(*each) for each in (("a", "1", "x"), ("b", "1", "x"), ("a", "2", "x"), ("a", "1", "y"))}
+    assert len(keys) == 4

@@ -1,0 +1,109 @@
+"""tito grade: from a released assignment to a gradebook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tito.cli.boundary import Session, command, new_app
+from tito.cli.options import ModuleArg
+
+app = new_app("Release assignments, grade submissions, keep the gradebook; in the course repository.")
+
+JobsOption = Annotated[str | None, typer.Option("--jobs", "-j", metavar="N", help="Workers; auto is one a core.")]
+StudentOption = Annotated[list[str] | None, typer.Option("--student", metavar="ID", help="Only this one; repeatable.")]
+IsolationOption = Annotated[
+    str, typer.Option("--isolation", metavar="auto|bwrap|landlock|limits", help="The sandbox; auto takes the best.")
+]
+TimeoutOption = Annotated[float | None, typer.Option("--timeout", metavar="S", help="Seconds for one submission.")]
+MemoryOption = Annotated[int | None, typer.Option("--memory", metavar="MB", help="Memory for one submission.")]
+ClusterOption = Annotated[
+    str | None, typer.Option("--cluster", metavar="ADDRESS", help="A Dask scheduler, or local to try one here.")
+]
+DbOption = Annotated[str | None, typer.Option("--db", metavar="URL", help="The gradebook, as an SQLAlchemy URL.")]
+
+
+@command(app)
+def release(session: Session, module: ModuleArg) -> None:
+    """Write the student version of an assignment, and prove that it may be given out.
+
+    \b
+    tito grade release 03_layers
+    """
+    from tito.grading.place import place_of
+    from tito.grading.releasing import release_assignment
+    from tito.render import grade_views
+
+    workspace = session.workspace
+    session.show(release_assignment(workspace, place_of(workspace), session.module(module)), grade_views.released)
+
+
+@command(app)
+def collect(
+    session: Session,
+    module: ModuleArg,
+    source: Annotated[Path, typer.Option("--from", metavar="DIR|ZIP", help="A folder or an archive.")],
+    timestamps: Annotated[
+        Path | None, typer.Option("--timestamps", metavar="CSV", help="When each student handed in.")
+    ] = None,
+) -> None:
+    """Take submissions from a folder, or from what Canvas or Moodle lets you download; bad archives are put aside.
+
+    \b
+    tito grade collect 03_layers --from submissions.zip
+    tito grade collect 03_layers --from ~/class/03
+    """
+    from tito.grading import collect as collecting
+    from tito.grading.place import place_of
+    from tito.render import grade_views
+
+    place, target = place_of(session.workspace), session.module(module)
+    facts = collecting.collect(place, target, source.expanduser(), timestamps=timestamps)
+    session.show(facts, grade_views.collected)
+
+
+@command(app)
+def autograde(
+    session: Session,
+    module: ModuleArg,
+    jobs: JobsOption = None,
+    student: StudentOption = None,
+    isolation: IsolationOption = "auto",
+    timeout: TimeoutOption = None,
+    memory: MemoryOption = None,
+    cluster: ClusterOption = None,
+    db: DbOption = None,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON line a submission on stdout, as it ends.")] = False,
+    unsafe: Annotated[bool, typer.Option("--unsafe-no-sandbox", help="Run submissions with no protection.")] = False,
+) -> None:
+    """Grade what was collected and has no verdict yet; a run that was stopped goes on where it was.
+
+    \b
+    tito grade autograde 03_layers
+    tito grade autograde 03_layers --student alice --timeout 30 --memory 500
+    tito grade autograde 03_layers -j 8 --jsonl
+    tito grade autograde 03_layers --cluster tcp://10.0.0.5:8786
+    """
+    from tito.grading import autograding
+    from tito.grading.place import place_of
+    from tito.render import grade_views
+
+    wish = autograding.Wish(
+        tuple(student or ()),
+        jobs or session.settings["jobs"].value,
+        "unsafe" if unsafe else isolation,
+        timeout,
+        memory,
+        cluster or "",
+        db or "",
+    )
+    place, target = place_of(session.workspace), session.module(module)
+    with autograding.prepared(place, target, wish) as run, session.working(len(run.students)) as progress:
+        run.tell = session.line if jsonl else lambda record: progress(grade_views.verdict(record), True)
+        run.note = session.note
+        facts = run.go()
+    if not jsonl:
+        session.show(facts, grade_views.autograded)
+    raise typer.Exit(facts.exit_code)

@@ -1,0 +1,1 @@
+"""Grading: from a released assignment to a gradebook, without trusting what is graded."""

@@ -1,0 +1,213 @@
+"""Autograding an assignment: what is to be graded, who grades it, and what is written down, a batch at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from tito.errors import EnvironmentFault, Exit, NothingRan, UsageError
+from tito.facts import Facts
+from tito.grading.assignment import Assignment
+from tito.grading.engine import Setup, Task
+from tito.grading.journal import Journal, verdict_key
+from tito.grading.keeping import submission_file
+from tito.grading.place import Place
+from tito.grading.pool import Brake, Workers, run
+from tito.grading.records import GradeRecord, Status
+
+BATCH = 25  # verdicts written down together
+PAUSE = 2.0  # seconds after which fewer are written down
+
+
+@dataclass(frozen=True)
+class Graded:
+    """One line of the answer: a verdict without its grounds."""
+
+    student: str
+    status: Status
+    points: float
+    possible: float
+    reason: str
+    seconds: float
+    known: bool  # from an earlier run
+
+    @classmethod
+    def of(cls, record: GradeRecord, known: bool) -> Graded:
+        """The line of a record."""
+        return cls(
+            record.student,
+            record.status,
+            record.points,
+            record.possible,
+            record.reason,
+            round(record.seconds, 3),
+            known,
+        )
+
+
+@dataclass(frozen=True)
+class Autograded(Facts):
+    """What a run of the grader did."""
+
+    schema: ClassVar[str] = "tito.autograde/1"
+
+    module: str
+    rows: tuple[Graded, ...]
+    left: int  # submissions that were not reached
+    outdated: tuple[str, ...]  # students whose verdict is of an earlier test, probe or grader
+    isolation: str
+    jobs: int
+    seconds: float
+
+    def count(self, status: Status) -> int:
+        """How many submissions ended one way."""
+        return sum(row.status is status for row in self.rows)
+
+    @property
+    def new(self) -> int:
+        """How many were graded in this run."""
+        return sum(not row.known for row in self.rows)
+
+    @property
+    def exit_code(self) -> Exit:
+        """8 when some could not be graded, 130 when the run was stopped early."""
+        if self.left:
+            return Exit.INTERRUPTED
+        return Exit.INFRASTRUCTURE if self.count(Status.UNGRADABLE) else Exit.OK
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer with its counts."""
+        counts = {str(status): self.count(status) for status in Status}
+        return {**super().to_json(), "counts": counts, "new": self.new, "exit_code": int(self.exit_code)}
+
+
+Writer = Callable[[Sequence[GradeRecord]], None]
+
+
+@dataclass
+class Run:
+    """One autograding, from the folder of submissions to the gradebook."""
+
+    place: Place
+    setup: Setup
+    workers: Workers
+    students: Sequence[str]
+    keep: Writer  # writes the graded notebooks of a batch
+    write: Writer  # writes a batch into the gradebook; always called from one thread
+    jobs: int
+    again: bool = False  # verdicts of earlier tests or graders are replaced
+    tell: Callable[[GradeRecord], None] = lambda record: None
+    note: Callable[[str], None] = lambda text: None
+    rows: list[Graded] = field(default_factory=list)
+
+    @property
+    def assignment(self) -> Assignment:
+        """What is graded."""
+        return self.setup.assignment
+
+    @property
+    def journal(self) -> Journal:
+        """What was graded before, and what is now."""
+        return Journal(self.place.journal)
+
+    def go(self) -> Autograded:
+        """Grade the submissions that need it, and write down what was found."""
+        started = time.monotonic()
+        known, outdated, fresh = self._sorted(self.students)
+        for start in range(0, len(known), BATCH):  # a run that was killed may have kept these and not written them
+            self.write(known[start : start + BATCH])
+        self.rows = [Graded.of(record, known=True) for record in (*known, *outdated)]
+        for record in (*known, *outdated):
+            self.tell(record)
+        isolation = self._grade(fresh) or next((record.isolation for record in known), "")
+        left = len(fresh) - sum(not row.known for row in self.rows)
+        return Autograded(
+            self.assignment.module,
+            tuple(sorted(self.rows, key=lambda row: row.student)),
+            left,
+            tuple(record.student for record in outdated),
+            isolation,
+            self.jobs,
+            time.monotonic() - started,
+        )
+
+    def _grade(self, students: Sequence[str]) -> str:
+        """Grade some students' submissions, a batch at a time; the isolation that was used."""
+        brake = Brake(
+            told=lambda: self.note("finishing what is under way; Ctrl-C again stops at once, and nothing is lost")
+        )
+        waiting, written, isolation = list[GradeRecord](), time.monotonic(), ""
+        with brake.held():
+            try:
+                for record in run(self.workers, self.setup, self._tasks(students), brake):
+                    isolation = record.isolation or isolation
+                    waiting.append(record)
+                    self.tell(record)
+                    if len(waiting) >= BATCH or time.monotonic() - written > PAUSE:
+                        self._write_down(waiting)
+                        waiting, written = [], time.monotonic()
+            finally:
+                self._write_down(waiting)
+        return isolation
+
+    def _sorted(self, students: Sequence[str]) -> tuple[list[GradeRecord], list[GradeRecord], list[str]]:
+        """Verdicts that stand, verdicts by an earlier test or grader that are left as they are, and who is graded."""
+        latest = self.journal.latest(self.assignment.module)
+        known, outdated, fresh = list[GradeRecord](), list[GradeRecord](), list[str]()
+        for student in students:
+            task = task_of(self.place, self.assignment, student)
+            key, record = latest.get(student, ("", None))
+            if record is None or record.submission_hash != task.hash or record.status is Status.UNGRADABLE:
+                fresh.append(student)
+            elif key == verdict_key(student, task.hash, self.assignment.hash):
+                known.append(record)
+            elif self.again:
+                fresh.append(student)
+            else:
+                outdated.append(record)
+        return known, outdated, fresh
+
+    def _tasks(self, students: Iterable[str]) -> Iterator[Task]:
+        for student in students:
+            yield task_of(self.place, self.assignment, student)
+
+    def _write_down(self, records: Sequence[GradeRecord]) -> None:
+        """Keep a batch: what the journal has is in the notebooks, and gets into the gradebook now or next time."""
+        if not records:
+            return
+        self.rows += [Graded.of(record, known=False) for record in records]
+        final = [record for record in records if record.status is not Status.UNGRADABLE]
+        self.keep(final)
+        keys = [verdict_key(record.student, record.submission_hash, self.assignment.hash) for record in records]
+        self.journal.append(list(zip(keys, records, strict=True)))
+        self.write(final)
+
+
+def task_of(place: Place, assignment: Assignment, student: str) -> Task:
+    """A student's submission as it lies in the grading folder; EnvironmentFault when it has gone."""
+    module = place.course.named(assignment.module)
+    path = submission_file(place, student, module)
+    if path is not None:
+        return Task(student, path.name, path.read_bytes())
+    folder = place.submitted(student, module)
+    raise EnvironmentFault(
+        f"{folder} has no {assignment.name}.ipynb and no {assignment.name}.py.",
+        f"tito grade collect {assignment.module} --from DIR",
+    )
+
+
+def chosen(place: Place, assignment: Assignment, wanted: Sequence[str]) -> list[str]:
+    """The students to grade; NothingRan when nobody handed in, UsageError for one who did not."""
+    module = place.course.named(assignment.module)
+    everyone = list(place.students(module))
+    if not everyone:
+        raise NothingRan(
+            f"Nobody has handed in {module.folder}: {place.root / 'submitted'} has no such folder.",
+            f"tito grade collect {module.folder} --from DIR",
+        )
+    unknown = [student for student in wanted if student not in everyone]
+    if unknown:
+        raise UsageError(f"{unknown[0]} has not handed in {module.folder}.", f"tito grade report {module.folder}")
+    return list(wanted) or everyone

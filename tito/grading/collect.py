@@ -1,0 +1,249 @@
+"""`tito grade collect`: submissions from a folder or an LMS's download, each to its student's place."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tito.course import Module
+from tito.errors import EnvironmentFault
+from tito.facts import Facts
+from tito.grading import archives
+from tito.grading.archives import BadArchive
+from tito.grading.choosing import Choice, NoSureChoice, choose
+from tito.grading.keeping import TIMESTAMP, Action, finish, keep, quarantine, seconds_of, stamp
+from tito.grading.place import Place, notebook_name
+from tito.grading.sources import Handed, Refused, look_through, opened
+from tito.grading.students import (
+    Roster,
+    Sender,
+    UnknownStudent,
+    clash,
+    derived_id,
+    read_roster,
+    sender_of,
+    student_id,
+)
+
+_WRAPPERS = {"submissions", "submitted", "assignments", "assignment", "download", "downloads"}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one student handed in."""
+
+    student: str
+    origin: str  # where it lay in the source
+    action: Action
+    at: str  # when it was handed in, as nbgrader writes it
+    late: bool = False  # as the LMS marked it
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """What was not taken."""
+
+    origin: str
+    reason: str
+    kept: str  # its name in quarantine/<module>
+    student: str = ""  # if that is known
+
+
+@dataclass(frozen=True)
+class Collected(Facts):
+    """What a collect found, from whom, and what it did with it."""
+
+    schema: ClassVar[str] = "tito.grade.collected/1"
+
+    module: str
+    source: str
+    submissions: tuple[Taken, ...]  # by student
+    quarantined: tuple[Quarantined, ...]
+    missing: tuple[str, ...]  # ids of the roster that have handed in nothing, now or before
+    enrolled: int | None  # students in the roster; None without one
+
+    def count(self, action: Action) -> int:
+        """How many submissions met one fate."""
+        return sum(taken.action is action for taken in self.submissions)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain data, and the counts."""
+        counts = {action.value: self.count(action) for action in Action}
+        return {**super().to_json(), "counts": {**counts, "quarantined": len(self.quarantined)}}
+
+
+@dataclass
+class _Hand:
+    """All the files that came under one name."""
+
+    sender: Sender
+    files: list[Handed]
+    refused: list[Refused]
+
+
+def collect(place: Place, module: Module, source: Path, *, timestamps: Path | None = None) -> Collected:
+    """Take the submissions of a module from a source; what cannot be taken is quarantined and stops nothing.
+
+    Raises EnvironmentFault when the source, the roster or the table of timestamps cannot be read.
+    """
+    roster = read_roster(place.root / "students.csv")
+    times = _read_times(timestamps) if timestamps else {}
+    finish(place, module)
+    with ExitStack() as stack:
+        found = _unwrapped(list(look_through(source, stack)), module)
+        taken, quarantined = _sorted_out(place, module, found, roster, times)
+    there = set(place.students(module))
+    return Collected(
+        module.folder,
+        str(source),
+        tuple(sorted(taken, key=lambda each: each.student)),
+        tuple(quarantined),
+        tuple(student.id for student in roster.students if student.id not in there),
+        len(roster.students) or None,
+    )
+
+
+def _sorted_out(
+    place: Place, module: Module, found: Sequence[Handed | Refused], roster: Roster, times: dict[str, float]
+) -> tuple[list[Taken], list[Quarantined]]:
+    """Put what was found at its students' places or into quarantine."""
+    taken: list[Taken] = []
+    quarantined: list[Quarantined] = []
+    known = {path.parent.name for path in (place.root / "submitted").glob("*/*")} | {s.id for s in roster.students}
+    owners: dict[str, str] = {}
+    for name, hand in _hands(found, module).items():
+        student = ""
+        try:
+            student = _student(hand, name, roster, known, owners)
+            if hand.refused:
+                raise BadArchive("; ".join(f"{'/'.join(each.path)}: {each.reason}" for each in hand.refused[:3]))
+            taken.append(_take(place, module, student, hand, times))
+            known.add(student)
+        except (BadArchive, NoSureChoice, UnknownStudent) as error:
+            copies = {each.origin: each.read for each in hand.files[:20]}
+            copies |= {"/".join(each.path): each.read for each in hand.refused[:20] if each.read}
+            kept = quarantine(place, module, name, error.reason, copies)
+            quarantined.append(Quarantined(name, error.reason, kept, student))
+        except OSError as error:
+            raise EnvironmentFault(
+                f"The submission of {student} cannot be written: {error.strerror or error}.",
+                "check the permissions and the free space, then collect again; what is there stays",
+            ) from None
+    return taken, quarantined
+
+
+def _unwrapped(found: list[Handed | Refused], module: Module) -> list[Handed | Refused]:
+    """The files without the one folder around all of them, as when a whole folder was packed."""
+    lesson = notebook_name(module)
+    while True:
+        tops = {item.path[0] for item in found if len(item.path) > 1}
+        if len(tops) != 1 or any(len(item.path) < 2 for item in found):
+            return found
+        top = next(iter(tops))
+        below = {item.path[1] for item in found if len(item.path) > 2}
+        students = {name for name in below if any(_names(item, name, lesson) for item in found)}
+        if top.lower() not in _WRAPPERS | {module.folder, lesson} and (len(students) < 2 or sender_of(top).lms_id):
+            return found
+        found = [replace(item, path=item.path[1:]) for item in found]
+
+
+def _names(item: Handed | Refused, folder: str, lesson: str) -> bool:
+    return item.path[1] == folder and item.path[-1].rpartition(".")[0] == lesson
+
+
+def _hands(found: Sequence[Handed | Refused], module: Module) -> dict[str, _Hand]:
+    """The files by who they came from: the first folder, or what stands before the lesson's name in a file's name."""
+    hands: dict[str, _Hand] = {}
+    for item in found:
+        if item.path == (TIMESTAMP,):  # of nobody
+            continue
+        first = item.path[0] if item.path else "source"
+        sender = sender_of(_whose(archives.stem(first), module) if len(item.path) == 1 else first)
+        key = f"{sender.name}_{sender.lms_id}" if sender.lms_id else sender.name or first
+        hand = hands.setdefault(key, _Hand(sender, [], []))
+        hand.sender = replace(hand.sender, late=hand.sender.late or sender.late)
+        if isinstance(item, Handed):
+            hand.files.append(item)
+        else:
+            hand.refused.append(item)
+    return hands
+
+
+def _whose(stem: str, module: Module) -> str:
+    """A file's name without the name of the lesson or the module: alice_layers_dev is alice's."""
+    if sender_of(stem).lms_id:
+        return stem
+    for name in (notebook_name(module), module.folder):
+        if stem.lower() == name:
+            return ""
+        for mark in "_- .":
+            if stem.lower().endswith(mark + name):
+                return stem[: -len(name) - 1]
+            if stem.lower().startswith(name + mark):
+                return stem[len(name) + 1 :]
+    return stem
+
+
+def _student(hand: _Hand, name: str, roster: Roster, known: set[str], owners: dict[str, str]) -> str:
+    """The id of who handed files in; UnknownStudent when it is not certain or not safe."""
+    if not hand.sender.name:
+        raise UnknownStudent(f"{name} does not say whose it is", "put it in a folder with the student's id")
+    student = roster.find(hand.sender).id if roster.students else derived_id(hand.sender)
+    if other := clash(student, known | owners.keys()):
+        raise UnknownStudent(f"the id {student} differs from {other} in upper and lower case alone")
+    if owners.setdefault(student, name) != name:
+        raise UnknownStudent(
+            f"{name} and {owners[student]} are both {student}",
+            "write grading/students.csv with an lms_id for each" if hand.sender.lms_id else "",
+        )
+    return student
+
+
+def _take(place: Place, module: Module, student: str, hand: _Hand, times: dict[str, float]) -> Taken:
+    """Choose a student's file and put it at its place."""
+    if hand.sender.text_only and not hand.files:
+        raise NoSureChoice("a text was typed on the page, and no file handed in")
+    files = [file for item in hand.files for file in opened(item)]
+    choice = choose(files, place.course, module)
+    at = times.get(student)
+    at = _handed_in_at(choice, files) if at is None else at
+    action = keep(place, student, module, choice.ending, choice.file.read(), at)
+    return Taken(student, choice.file.origin, action, stamp(at), hand.sender.late, choice.notes)
+
+
+def _handed_in_at(choice: Choice, files: Sequence[Handed]) -> float:
+    """The time in a timestamp.txt beside the file, else when the file was last changed."""
+    for file in files:
+        if file.name == TIMESTAMP and file.path[:-1] == choice.file.path[:-1]:
+            told = seconds_of(file.read()[:100].decode("utf-8", "replace"))
+            if told is not None:
+                return told
+    return min(max(choice.file.modified or 0.0, 0.0), 253402300799.0)
+
+
+def _read_times(path: Path) -> dict[str, float]:
+    """A table with the columns id and timestamp; EnvironmentFault that names the line."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = csv.DictReader(stream)
+            if not {"id", "timestamp"} <= set(rows.fieldnames or []):
+                raise EnvironmentFault(f"{path} lacks the columns id and timestamp.", "its first line is: id,timestamp")
+            found: dict[str, float] = {}
+            for row in rows:
+                at = seconds_of(row["timestamp"] or "")
+                if at is None:
+                    raise EnvironmentFault(
+                        f"{path}, line {rows.line_num}: {row['timestamp']!r} is no time.",
+                        "write it as 2015-02-02 15:58:23 UTC",
+                    )
+                found[student_id(row["id"] or "")] = at
+            return found
+    except UnknownStudent as error:
+        raise EnvironmentFault(f"{path}: {error.reason}.", "correct the column id") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise EnvironmentFault(f"{path} cannot be read: {error}.", "save it as CSV in UTF-8") from None

@@ -1,0 +1,349 @@
+"""One fork of the warm parent from the grader's side: what it is told, what it reports, and when it is ended."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import json
+import os
+import selectors
+import signal
+import stat
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tito.errors import EnvironmentFault
+from tito.grading.jobs import CellRun, Ending, Job, JobCell, Limits, ProbeRun
+from tito.grading.messages import Malformed, Message, Reader
+from tito.grading.zygote import Zygote, ZygoteDied
+from tito.report import Outcome
+
+PROBE_SECONDS = 10.0
+GRACE = 1.0  # seconds beyond a cell's own limit, which the process cannot have slept through
+_PRINTED = 64  # times the output that is kept, before the process is ended
+_CHUNK = 1 << 16
+_TICK = 0.05  # seconds between two looks at the disk
+_MEMORY = ("MemoryError", "_ArrayMemoryError")
+_FULL = ("[Errno 28]", "[Errno 27]")  # no space left; a file too large
+
+
+@dataclass
+class Progress:
+    """What is known of a job, over all forks that it took."""
+
+    job: Job
+    limits: Limits
+    trusted: bool  # whether errors of probes may be told in full
+    until: float  # on the monotonic clock
+    cells: dict[int, CellRun] = field(default_factory=dict)
+    probes: dict[int, ProbeRun] = field(default_factory=dict)
+    barred: set[int] = field(default_factory=set)  # cells that ended the process: not run again
+    output: bytearray = field(default_factory=bytearray)
+    printed: int = 0
+    slow: bool = False
+    ending: Ending = Ending.FINISHED
+    notes: list[str] = field(default_factory=list)
+    cpu: float = 0.0
+    peak: int = 0
+    room: int = 0  # bytes of arrays that may still come
+
+    def ended(self, ending: Ending) -> None:
+        """Keep the first thing that went wrong."""
+        if self.ending is Ending.FINISHED:
+            self.ending = ending
+
+    def blame(self, part: tuple[str, int], outcome: Outcome, message: str) -> None:
+        """Give the part that was running when the process ended its outcome; the next fork leaves it out."""
+        kind, index = part
+        if kind == "probe":
+            self.probes.setdefault(index, ProbeRun(self.job.probes[index], None, message))
+            return
+        self.cells.setdefault(index, CellRun(self.job.cells[index].name, outcome, message))
+        self.barred.add(index)
+
+    def to_run(self) -> list[tuple[int, JobCell]]:
+        """The cells of the next fork: all code, and the tests that have no outcome yet."""
+        cells = enumerate(self.job.cells)
+        return [(i, cell) for i, cell in cells if i not in self.barred and not (cell.test and i in self.cells)]
+
+    def limit(self, seconds: float) -> float:
+        """A part's own limit; a tenth after the first that was reached."""
+        return seconds / 10 if self.slow else seconds
+
+
+class Conversation:
+    """Runs one fork to its end; what it learns goes into the progress at once."""
+
+    def __init__(self, zygote: Zygote, progress: Progress, work: Path | None) -> None:
+        self.zygote, self.progress = zygote, progress
+        self.work = work  # measured; None where the file system has a size
+        self.current: tuple[str, int] | None = None
+        self.waiting: list[tuple[str, int]] = []
+        self.part_until = progress.until
+        self.reader = Reader(progress.room)
+        self.recording = True
+        self.finished = False
+        self.started = False
+        self.killed: tuple[Ending, Outcome, str] | None = None
+        self.to_write = memoryview(b"")
+        self.selector = selectors.DefaultSelector()
+        self.exit: dict[str, Any] | None = None
+
+    def run(self) -> bool:
+        """Whether everything was run; ZygoteDied when the warm parent ended."""
+        job_read, self.job = os.pipe()
+        self.events, events_write = os.pipe()
+        self.output, output_write = os.pipe()
+        theirs, ours = [job_read, events_write, output_write], [self.job, self.events, self.output]
+        try:
+            for fd in ours:
+                os.set_blocking(fd, False)
+            self.zygote.fork({"cpu": max(1.0, self.progress.limits.cpu - self.progress.cpu)}, theirs)
+            while theirs:
+                os.close(theirs.pop())
+            self._converse()
+        finally:
+            self.selector.close()
+            for fd in theirs + ours:
+                os.close(fd)
+        return self.finished
+
+    def _converse(self) -> None:
+        for source in (self.zygote.socket, self.events, self.output):
+            self.selector.register(source, selectors.EVENT_READ)
+        self._tell_cells()
+        try:
+            while self.exit is None:
+                self._step()
+        except ZygoteDied:
+            self._drain()
+            raise
+        self._drain()
+        self._conclude(self.exit)
+
+    def _step(self) -> None:
+        now = time.monotonic()
+        until = min(self.part_until, self.progress.until)
+        wait = min(max(until - now, 0.0), _TICK if self.work else 60.0)
+        for key, _ in self.selector.select(wait):
+            if key.fileobj is self.zygote.socket:
+                told = self.zygote.message()
+                if told and "exit" in told:
+                    self.exit = told
+            elif key.fd == self.events:
+                self._read_events()
+            elif key.fd == self.output:
+                self._read_output()
+            else:
+                self._write()
+        now = time.monotonic()
+        if now >= until and now >= min(self.part_until, self.progress.until):
+            if self.killed:
+                raise ZygoteDied  # it was told to kill its child and has not
+            took = "the whole time allowed" if now >= self.progress.until else "its time limit"
+            self._kill(Ending.TIME, Outcome.TIMEOUT, f"did not stop at {took}")
+        if self.work and not self.killed and _usage(self.work, self.progress.limits.disk) > self.progress.limits.disk:
+            size = f"{self.progress.limits.disk / (1 << 20):g} MB"
+            self._kill(Ending.DISK, Outcome.FAILED, f"wrote more than {size} of files")
+
+    def _kill(self, ending: Ending, outcome: Outcome, message: str) -> None:
+        if self.killed is None:
+            self.killed = (ending, outcome, message)
+            self.part_until = time.monotonic() + 15.0
+            self.progress.until = max(self.progress.until, self.part_until)
+            self.zygote.kill_child()
+
+    # what it is told
+
+    def _tell_cells(self) -> None:
+        chosen = self.progress.to_run()
+        self.waiting = [("cell", index) for index, _ in chosen] + [("ask", 0)]
+        cells = [[index, cell.name, cell.source, cell.test, cell.seconds] for index, cell in chosen]
+        self._tell({"slow": self.progress.slow, "name": self.progress.job.name, "cells": cells})
+
+    def _tell_probes(self) -> None:
+        job = self.progress.job
+        wanted = [(index, name) for index, name in enumerate(job.probes) if index not in self.progress.probes]
+        self.waiting = [("probe", index) for index, _ in wanted] + [("done", 0)]
+        source = job.probes_source if wanted else ""
+        self._tell({"source": source, "wanted": wanted, "seed": job.seed, "seconds": PROBE_SECONDS})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        data = json.dumps(message).encode()
+        self.to_write = memoryview(b"%08x" % len(data) + data)
+        self.selector.register(self.job, selectors.EVENT_WRITE)
+        self._write()
+
+    def _write(self) -> None:
+        try:
+            while self.to_write:
+                self.to_write = self.to_write[os.write(self.job, self.to_write) :]
+        except BlockingIOError:
+            return
+        except OSError:  # nobody reads any more: the process is ending
+            self.to_write = memoryview(b"")
+        self.selector.unregister(self.job)
+
+    # what it says
+
+    def _read_output(self) -> bool:
+        part = _read(self.output)
+        if not part:
+            if part is not None and self.output in self.selector.get_map():
+                self.selector.unregister(self.output)
+            return False
+        progress = self.progress
+        progress.printed += len(part)
+        if self.recording:
+            progress.output += part[: max(0, progress.limits.output - len(progress.output))]
+        if progress.printed > _PRINTED * progress.limits.output and not self.killed:
+            self._kill(Ending.OUTPUT, Outcome.FAILED, "printed without end")
+        return True
+
+    def _read_events(self) -> bool:
+        part = _read(self.events)
+        if not part:
+            if part is not None and self.events in self.selector.get_map():
+                self.selector.unregister(self.events)
+            return False
+        if self.killed and self.killed[0] is Ending.EXITED:
+            return True  # nothing more is believed
+        try:
+            for message in self.reader.feed(part):
+                self._heard(message)
+        except Malformed:
+            if self.exit is None:
+                self._kill(Ending.EXITED, Outcome.FAILED, "disturbed the report on its own run")
+            else:
+                self.killed = (Ending.EXITED, Outcome.FAILED, "disturbed the report on its own run")
+        return True
+
+    def _heard(self, message: Message) -> None:
+        if message.kind == "fault" and not self.started:
+            raise EnvironmentFault(f"The sandbox could not be closed: {message.message}.", "see docs/grading.md")
+        kind = message.kind.removeprefix("start_") if message.kind != "start" else "cell"
+        due = self.waiting[0] if self.waiting else ("nothing", 0)
+        if (kind, message.index) != due:
+            raise Malformed("this is not its turn")
+        if message.kind.startswith("start"):
+            if self.current is not None:
+                raise Malformed("begun twice")
+            self.current, self.started = due, True
+            own = self.progress.job.cells[due[1]].seconds if kind == "cell" else PROBE_SECONDS
+            self._allow(self.progress.limit(own) * 1.25)
+            return
+        if kind in ("cell", "probe") and self.current != due:
+            raise Malformed("ended before it began")
+        del self.waiting[0]
+        self.current = None
+        self._allow(PROBE_SECONDS)
+        if kind == "cell":
+            self._keep_cell(message)
+        elif kind == "probe":
+            self._keep_probe(message)
+        elif kind == "ask":
+            while self._read_output():
+                pass
+            self.recording = False  # what is printed from here on could be the probes
+            self._tell_probes()
+        else:
+            self.finished = True
+
+    def _allow(self, seconds: float) -> None:
+        if not self.killed:
+            self.part_until = time.monotonic() + seconds + GRACE
+
+    def _keep_cell(self, message: Message) -> None:
+        progress, index = self.progress, message.index
+        progress.slow |= message.outcome is Outcome.TIMEOUT
+        self._look_for_limits(message)
+        run = CellRun(progress.job.cells[index].name, message.outcome, message.message, message.detail)
+        progress.cells.setdefault(index, run)
+
+    def _keep_probe(self, message: Message) -> None:
+        progress, index = self.progress, message.index
+        progress.slow |= message.outcome is Outcome.TIMEOUT
+        self._look_for_limits(message)
+        if message.arrays is not None:
+            progress.room = self.reader.room
+        error = "" if message.arrays is not None else self._told(message)
+        progress.probes.setdefault(index, ProbeRun(progress.job.probes[index], message.arrays, error))
+
+    def _told(self, message: Message) -> str:
+        """Why a probe failed: words could carry the probe's source, the name of a built-in class cannot."""
+        if self.progress.trusted:
+            return message.message or message.outcome.value
+        if message.outcome is not Outcome.FAILED:
+            return message.outcome.value
+        known = getattr(builtins, message.error, None)
+        is_error = isinstance(known, type) and issubclass(known, BaseException)
+        return f"raised {message.error}" if is_error else "raised an exception of its own"
+
+    def _look_for_limits(self, message: Message) -> None:
+        if message.error in _MEMORY:
+            self.progress.ended(Ending.MEMORY)
+        elif message.error == "OSError" and any(code in message.message for code in _FULL):
+            self.progress.ended(Ending.DISK)
+        elif message.outcome is Outcome.TIMEOUT:
+            self.progress.ended(Ending.TIME)
+
+    def _drain(self) -> None:
+        """Read what is left in the pipes; the output first, as the events may say that it ends."""
+        while self._read_output():
+            pass
+        while self._read_events():
+            pass
+
+    # how it ended
+
+    def _conclude(self, exit_: dict[str, Any]) -> None:
+        progress = self.progress
+        progress.cpu += float(exit_["cpu"])
+        progress.peak = max(progress.peak, int(exit_["peak"]) * (1024 if os.uname().sysname == "Linux" else 1))
+        if exit_["full"]:
+            progress.ended(Ending.DISK)
+        if self.finished:
+            return
+        ending, outcome, message = self.killed or self._verdict(int(exit_["exit"]), int(exit_["peak"]))
+        progress.ended(ending)
+        progress.slow |= outcome is Outcome.TIMEOUT
+        if self.current is not None:
+            progress.blame(self.current, outcome, message)
+            if self.current[0] == "cell":
+                progress.notes.append(f"{progress.job.cells[self.current[1]].name} {message}")
+        else:
+            progress.notes.append(f"between two cells the submission {message}")
+
+    def _verdict(self, status: int, peak: int) -> tuple[Ending, Outcome, str]:
+        if not os.WIFSIGNALED(status):
+            return Ending.EXITED, Outcome.EXITED, f"ended the process with status {os.WEXITSTATUS(status)}"
+        number = os.WTERMSIG(status)
+        if hasattr(signal, "SIGXCPU") and number == signal.SIGXCPU:
+            return Ending.TIME, Outcome.TIMEOUT, f"used {self.progress.limits.cpu:g} s of processor time"
+        if peak * 1024 > self.progress.limits.memory * 0.7:
+            return Ending.MEMORY, Outcome.EXITED, "needed more memory than it may have"
+        return Ending.EXITED, Outcome.EXITED, f"crashed ({signal.Signals(number).name})"
+
+
+def _read(fd: int) -> bytes | None:
+    """What is there now; empty at the end, None when nothing has come."""
+    try:
+        return os.read(fd, _CHUNK)
+    except BlockingIOError:
+        return None
+
+
+def _usage(folder: Path, limit: int) -> int:
+    """Bytes of files in a folder, counted up to a limit; each file and folder counts as a block at least."""
+    total, waiting = 0, [folder]
+    while waiting and total <= limit:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    facts = entry.stat(follow_symlinks=False)
+                    total += max(512, facts.st_blocks * 512)
+                    if stat.S_ISDIR(facts.st_mode):
+                        waiting.append(Path(entry.path))
+    return total

@@ -1,0 +1,163 @@
+"""Grading one submission: read, repair, run in the sandbox, compare with the reference. What every worker does."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import hmac
+import threading
+import traceback
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+
+from tito.grading import judge
+from tito.grading.assignment import Assignment
+from tito.grading.isolation import Isolation
+from tito.grading.jobs import Job, JobCell, Limits
+from tito.grading.reading import Unreadable, read_submission
+from tito.grading.records import CellScore, GradeRecord, Status
+from tito.grading.repair import repair
+from tito.grading.sandbox import Sandbox
+from tito.report import Outcome
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker needs to grade the submissions of one assignment."""
+
+    assignment: Assignment
+    isolation: Isolation
+    limits: Limits
+    secret: bytes = field(repr=False)
+
+    @property
+    def key(self) -> tuple[str, str, Limits, bytes]:
+        """What makes two setups the same."""
+        return self.assignment.hash, self.isolation.value, self.limits, self.secret
+
+
+@dataclass(frozen=True)
+class Task:
+    """One submission: who handed in which file."""
+
+    student: str
+    name: str  # of the file
+    data: bytes = field(repr=False)
+
+    @property
+    def hash(self) -> str:
+        """The SHA-256 of the file and of the kind of file that its name says."""
+        return hashlib.sha256(PurePath(self.name).suffix.encode() + b"\0" + self.data).hexdigest()
+
+
+class Engine:
+    """Two warm sandboxes, one for submissions and one for the reference, that grade one submission at a time."""
+
+    def __init__(self, setup: Setup) -> None:
+        assignment = setup.assignment
+        imports, reference = _imports(assignment), reference_job(assignment)
+        tests = Job(assignment.name, tuple(JobCell(cell.grade_id, cell.source) for cell in assignment.graded))
+        self.setup = setup
+        self.sandbox = Sandbox(assignment.package, imports, setup.isolation, setup.limits, known=tests)
+        self.reference = Sandbox(assignment.package, imports, setup.isolation, setup.limits, reference=reference)
+
+    def close(self) -> None:
+        """End both sandboxes."""
+        self.sandbox.close()
+        self.reference.close()
+
+    def grade(self, task: Task) -> GradeRecord:
+        """The verdict on one submission; a fault of the grader is "ungradable", never a score."""
+        assignment = self.setup.assignment
+        blank = GradeRecord(
+            task.student,
+            assignment.module,
+            task.hash,
+            assignment.hash,
+            Status.UNGRADABLE,
+            isolation=self.sandbox.isolation_text,
+        )
+        try:
+            return self._graded(task, blank)
+        except Unreadable as problem:
+            cells = _no_points(assignment, problem.reason)
+            return replace(blank, status=Status.UNREADABLE, reason=problem.reason, cells=cells)
+        except Exception as error:  # whatever it is, it is not the student's fault
+            where = traceback.format_exception(error)[-2].strip().split("\n")[0]
+            return replace(blank, reason=f"{type(error).__name__}: {error} ({where})")
+
+    def _graded(self, task: Task, blank: GradeRecord) -> GradeRecord:
+        assignment = self.setup.assignment
+        mended = repair(assignment, read_submission(task.data, task.name))
+        probes = tuple(name for cell in assignment.graded for name in cell.probes)
+        message = f"{task.hash} {assignment.hash}".encode()
+        seed = int.from_bytes(hmac.digest(self.setup.secret, message, "sha256")[:8])
+        job = Job(assignment.name, mended.cells, assignment.probes_source, probes, seed)
+        expected = self.reference.run(replace(job, cells=()))
+        run = self.sandbox.run(job)
+        return replace(
+            blank,
+            status=Status.GRADED,
+            cells=judge.score(assignment, run, expected),
+            answers=mended.answers,
+            repairs=mended.repairs,
+            sources=mended.sources,
+            output=run.output,
+            seconds=run.seconds,
+            cpu_seconds=run.cpu_seconds,
+            peak_bytes=run.peak_bytes,
+        )
+
+
+def reference_job(assignment: Assignment) -> Job:
+    """The course's own lesson as a job: solutions and all, without its tests."""
+    tests = {cell.grade_id for cell in assignment.graded}
+    cells = [
+        JobCell(cell.grade_id or f"cell-{number}", cell.source)
+        for number, cell in enumerate(assignment.notebook.cells)
+        if cell.kind == "code" and cell.grade_id not in tests
+    ]
+    return Job(assignment.name, tuple(cells))
+
+
+def _no_points(assignment: Assignment, reason: str) -> tuple[CellScore, ...]:
+    """The cells of a submission that could not be read."""
+    return tuple(
+        CellScore(cell.grade_id, cell.test, 0.0, float(cell.points), Outcome.NOT_RUN, reason)
+        for cell in assignment.graded
+    )
+
+
+def _imports(assignment: Assignment) -> list[str]:
+    """The modules that the lesson imports, which the warm parent loads once."""
+    found: dict[str, None] = {}
+    for cell in assignment.released.cells:
+        for node in ast.walk(ast.parse(cell.source)) if cell.kind == "code" else ():
+            if isinstance(node, ast.Import):
+                found |= dict.fromkeys(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and node.module != "__future__":
+                found[node.module] = None
+    return list(found)
+
+
+_local = threading.local()
+_engines: list[Engine] = []  # of all threads
+
+
+def grade(setup: Setup, task: Task) -> GradeRecord:
+    """Grade one submission with this thread's engine for a setup: the function that workers run, here or elsewhere."""
+    engine: Engine | None = getattr(_local, "engine", None)
+    if engine is None or engine.setup.key != setup.key:
+        if engine is not None:
+            engine.close()
+            _engines.remove(engine)
+        _local.engine = engine = Engine(setup)
+        _engines.append(engine)
+    return engine.grade(task)
+
+
+def close_engines() -> None:
+    """End every engine of this process."""
+    while _engines:
+        _engines.pop().close()
+    _local.__dict__.clear()

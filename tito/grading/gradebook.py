@@ -1,0 +1,167 @@
+"""Verdicts written into nbgrader's gradebook, many in one transaction, and the grades read back.
+
+Scores, extra credit and comments given by people are never touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from tito.grading.assignment import Assignment
+from tito.grading.gradebook_cells import register_cells
+from tito.grading.gradebook_schema import nbgrader_api, open_gradebook
+from tito.grading.gradebook_verdicts import write_verdicts
+from tito.grading.grades import CellGrade, StudentGrade
+from tito.grading.policy import Lateness
+from tito.grading.records import GradeRecord, Status
+
+__all__ = ["open_gradebook", "read", "register", "settle", "write"]
+
+
+def write(
+    gradebook: Any,
+    assignment: Assignment,
+    records: Iterable[GradeRecord],
+    late: Mapping[str, Lateness] | None = None,
+    previous: Mapping[str, GradeRecord] | None = None,
+) -> None:
+    """Write verdicts in one transaction: all of them are in the gradebook afterwards, or none.
+
+    late: by student, how late the submission is. previous: the verdicts that these replace; an answer that
+    a person graded and that has changed since is marked for another look. An ungradable record writes nothing.
+    """
+    kept = {record.student: record for record in records if record.status is not Status.UNGRADABLE}
+    lateness = late or {}
+    due = next((_naive(each.due) for each in lateness.values() if each.due), None)
+
+    def work(session: Any) -> None:
+        cells = register_cells(session, nbgrader_api(), assignment, gradebook.course_id, due)
+        if kept:
+            write_verdicts(session, nbgrader_api(), cells, kept, lateness, previous or {})
+
+    _in_one_transaction(gradebook, work)
+
+
+def register(gradebook: Any, assignment: Assignment) -> None:
+    """Enter an assignment with its notebook and cells, or bring them up to date."""
+    write(gradebook, assignment, ())
+
+
+def settle(gradebook: Any, module: str, late: Mapping[str, Lateness]) -> None:
+    """Renew the penalties of an assignment after people have changed scores."""
+    grades = read(gradebook, module)
+    table = nbgrader_api().SubmittedNotebook.__table__
+    ids = {grade.student: grade.notebook_id for grade in grades.values()}
+
+    def work(session: Any) -> None:
+        for student, lateness in late.items():
+            if student in ids:
+                penalty = lateness.penalty(grades[student].raw) or None
+                session.execute(
+                    table.update().where(table.c.id == ids[student]).values(late_submission_penalty=penalty)
+                )
+
+    _in_one_transaction(gradebook, work)
+
+
+def _in_one_transaction(gradebook: Any, work: Any) -> None:
+    session = gradebook.db()
+    try:
+        work(session)
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise
+    finally:
+        gradebook.db.remove()  # what was read may be out of date, and would only take memory
+
+
+def read(gradebook: Any, module: str) -> dict[str, StudentGrade]:
+    """The grades of everybody who handed in an assignment, by student; empty when the gradebook does not have it."""
+    api = nbgrader_api()
+    session = gradebook.db()
+    try:
+        return _read(session, api, module)
+    finally:
+        gradebook.db.remove()
+
+
+def _read(session: Any, api: Any, module: str) -> dict[str, StudentGrade]:
+    from sqlalchemy import select
+
+    submitted, notebook = api.SubmittedAssignment.__table__, api.SubmittedNotebook.__table__
+    student, assignment = api.Student.__table__, api.Assignment.__table__
+    people = session.execute(
+        select(notebook.c.id, notebook.c.late_submission_penalty, submitted.c.timestamp, student)
+        .join(submitted, notebook.c.assignment_id == submitted.c.id)
+        .join(student, submitted.c.student_id == student.c.id)
+        .join(assignment, submitted.c.assignment_id == assignment.c.id)
+        .where(assignment.c.name == module)
+        .order_by(student.c.id)
+    ).all()
+    cells = _read_cells(session, api, module)
+    return {
+        row[3]: StudentGrade(
+            row[3],
+            tuple(cells.get(row.id, ())),
+            row.late_submission_penalty or 0.0,
+            row.timestamp,
+            row.first_name or "",
+            row.last_name or "",
+            row.email or "",
+            row.lms_user_id or "",
+            row.id,
+        )
+        for row in people
+    }
+
+
+def _read_cells(session: Any, api: Any, module: str) -> dict[str, list[CellGrade]]:
+    """The graded cells of each submitted notebook, by its id."""
+    from sqlalchemy import select
+
+    grade, comment, base = api.Grade.__table__, api.Comment.__table__, api.BaseCell.__table__
+    cell, notebook, assignment = api.GradeCell.__table__, api.Notebook.__table__, api.Assignment.__table__
+    mine = (
+        select(notebook.c.id)
+        .join(assignment, notebook.c.assignment_id == assignment.c.id)
+        .where(assignment.c.name == module)
+    )
+    said = {
+        (row.notebook_id, row.name): row
+        for row in session.execute(
+            select(comment.c.notebook_id, base.c.name, comment.c.auto_comment, comment.c.manual_comment)
+            .join(base, comment.c.cell_id == base.c.id)
+            .where(base.c.notebook_id.in_(mine))
+        )
+    }
+    found: dict[str, list[CellGrade]] = {}
+    for row in session.execute(
+        select(grade, base.c.name, cell.c.max_score, cell.c.cell_type)
+        .join(base, grade.c.cell_id == base.c.id)
+        .join(cell, base.c.id == cell.c.id)
+        .where(base.c.notebook_id.in_(mine))
+        .order_by(base.c.name)
+    ):
+        words = said.get((row.notebook_id, row.name))
+        found.setdefault(row.notebook_id, []).append(
+            CellGrade(
+                row.name,
+                row.cell_type != "code",
+                row.max_score,
+                row.auto_score,
+                row.manual_score,
+                row.extra_credit,
+                bool(row.needs_manual_grade),
+                (words.auto_comment or "") if words else "",
+                (words.manual_comment or "") if words else "",
+            )
+        )
+    return found
+
+
+def _naive(moment: datetime) -> datetime:
+    """A time as nbgrader keeps it: in UTC, without saying so."""
+    return moment.astimezone(UTC).replace(tzinfo=None)

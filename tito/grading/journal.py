@@ -1,0 +1,81 @@
+"""What has been graded: one line a verdict, appended and never changed, so that a killed run can go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tito import __version__
+from tito.errors import EnvironmentFault
+from tito.grading.records import GradeRecord, record_from
+
+_HERE = Path(__file__).parent
+
+
+@cache
+def grader_hash() -> str:
+    """What a verdict depends on in the grader itself: the code of this folder, as a SHA-256."""
+    digest = hashlib.sha256(__version__.encode())
+    for path in sorted(_HERE.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def verdict_key(student: str, submission_hash: str, assignment_hash: str) -> str:
+    """The name of a verdict: whose work, which work, against what, by which grader."""
+    return hashlib.sha256(json.dumps([student, submission_hash, assignment_hash, grader_hash()]).encode()).hexdigest()
+
+
+class Journal:
+    """A file of verdicts. A line that was cut off by a kill is no verdict, and is dropped when the next is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def latest(self, module: str) -> dict[str, tuple[str, GradeRecord]]:
+        """The last verdict on each student's work on a module, with its key."""
+        return {
+            line["record"]["student"]: (line["key"], record_from(line["record"]))
+            for line in self._lines()
+            if line["record"]["module"] == module
+        }
+
+    def append(self, verdicts: Sequence[tuple[str, GradeRecord]]) -> None:
+        """Write verdicts through to the disk; the sources they rest on are kept in the graded notebooks."""
+        lines = []
+        for key, record in verdicts:
+            plain = record.to_json() | {"sources": []}
+            lines.append(json.dumps({"key": key, "record": plain}, ensure_ascii=True) + "\n")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab+") as stream:
+            stream.seek(0)
+            stream.truncate(_whole(stream.read()))
+            stream.seek(0, os.SEEK_END)
+            stream.write("".join(lines).encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    yield json.loads(line)
+                except ValueError as error:
+                    raise EnvironmentFault(
+                        f"{self.path}, line {number} is damaged: {error}.",
+                        "take that line out; its submission is graded again",
+                    ) from None
+
+
+def _whole(data: bytes) -> int:
+    """How much of a file is whole lines."""
+    return data.rfind(b"\n") + 1

@@ -1,0 +1,111 @@
+"""The names in a piece of code: what it defines, what it uses, and what it needs as soon as it runs."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tito.notebook import quietly_parsed
+
+MAX_PARSED = 400_000  # characters of a cell that are looked at; what is longer runs as it is
+
+_HEAD = re.compile(r"^(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
+_BUILTIN = frozenset(dir(builtins)) | {"__name__", "__file__", "__builtins__"}
+_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a cell's code has to do with names at the top level of a lesson."""
+
+    parses: bool  # False: the other fields are what can be seen without a syntax tree
+    defined: frozenset[str]  # by def and class
+    bound: frozenset[str]  # by def, class, import, assignment
+    used: frozenset[str]  # anywhere in it
+    early: frozenset[str]  # as soon as it runs, outside the bodies of functions, and not bound in it
+
+
+@lru_cache(maxsize=1024)
+def names_of(source: str) -> Names:
+    """The names of some code; of code that is no Python, the names that its def and class lines show."""
+    try:
+        if len(source) > MAX_PARSED:
+            raise SyntaxError
+        tree = quietly_parsed(source)
+    except SyntaxError:
+        defined = frozenset(_HEAD.findall(source))
+        return Names(False, defined, defined, frozenset(), frozenset())
+    top = list(_top(tree))
+    defined = frozenset(node.name for node in top if isinstance(node, (*_FUNCTION, ast.ClassDef)))
+    bound = defined | frozenset(name for node in top for name in _binds(node))
+    used = frozenset(n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+    return Names(True, defined, bound, used, frozenset(_early(tree)) - bound - _BUILTIN)
+
+
+def excerpt(source: str, names: frozenset[str]) -> str:
+    """The top-level statements of some code that bind certain names."""
+    lines = source.split("\n")
+    kept = []
+    for node in quietly_parsed(source).body:
+        own = {node.name} if isinstance(node, (*_FUNCTION, ast.ClassDef)) else set(_binds(node))
+        if own & names:
+            decorators = getattr(node, "decorator_list", [])
+            first = min([node.lineno, *(each.lineno for each in decorators)])
+            kept.append("\n".join(lines[first - 1 : node.end_lineno]))
+    return "\n\n\n".join(kept)
+
+
+def _top(tree: ast.Module) -> Iterator[ast.stmt]:
+    """The statements at the top level, those inside if, try, with and loops included; no guarded analyses."""
+    waiting: list[ast.stmt] = list(reversed(tree.body))
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, (*_FUNCTION, ast.ClassDef)) or _guarded(node):
+            continue
+        inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+        handlers = node.handlers if isinstance(node, ast.Try) else []
+        waiting += reversed(inner + [child for handler in handlers for child in handler.body])
+
+
+def _guarded(node: ast.AST) -> bool:
+    """Whether a statement is `if __name__ == ...`, which does not run when a lesson is graded."""
+    return isinstance(node, ast.If) and any(
+        isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test)
+    )
+
+
+def _binds(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
+        return
+    if isinstance(node, (*_FUNCTION, ast.ClassDef)) or _guarded(node):
+        return
+    waiting: list[ast.AST] = [node]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            yield part.id
+        if not isinstance(part, ast.Lambda):
+            waiting += [child for child in ast.iter_child_nodes(part) if not isinstance(child, ast.stmt)]
+
+
+def _early(tree: ast.Module) -> Iterator[str]:
+    """The names looked up while the code itself runs: decorators, defaults, bases, bodies of classes."""
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            yield node.id
+        if isinstance(node, ast.Try) or _guarded(node):  # what is tried may fail
+            continue
+        if isinstance(node, _FUNCTION):
+            waiting += [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
+        elif isinstance(node, ast.Lambda):
+            waiting += [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+        else:
+            waiting += ast.iter_child_nodes(node)

@@ -1,0 +1,151 @@
+"""Grading many submissions at once: a window of tasks over an executor, whose workers may die."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.util import Finalize
+from typing import Any
+
+from tito.grading.engine import Setup, Task, close_engines, grade
+from tito.grading.records import GradeRecord, Status
+
+TRIES = 3  # of one submission, when the workers that had it die
+
+
+@dataclass
+class Brake:
+    """Ctrl-C once lets what runs finish, twice stops it."""
+
+    pressed: int = 0
+    told: Callable[[], None] = lambda: None
+
+    def press(self, *_: object) -> None:
+        """Somebody pressed Ctrl-C."""
+        self.pressed += 1
+        if self.pressed > 1:
+            raise KeyboardInterrupt
+        self.told()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Listen to Ctrl-C; only the main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self.press)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+@dataclass
+class Workers:
+    """Where tasks are sent: how to make an executor, what to call in it, and how to end it."""
+
+    make: Callable[[], Executor]
+    work: Callable[..., GradeRecord]  # called with what is fixed, then the task
+    width: int  # tasks under way at the same time
+    end: Callable[[Executor], None]
+    fixed: tuple[Any, ...] = ()
+    executor: Executor | None = field(default=None)
+
+    def submit(self, task: Task) -> Future[GradeRecord]:
+        """Send one task."""
+        if self.executor is None:
+            self.executor = self.make()
+        return self.executor.submit(self.work, *self.fixed, task)
+
+    def drop(self) -> None:
+        """End the executor; the next task gets a new one."""
+        if self.executor is not None:
+            self.end(self.executor)
+        self.executor = None
+
+
+def run(workers: Workers, setup: Setup, tasks: Iterable[Task], brake: Brake) -> Iterator[GradeRecord]:
+    """The verdicts, in the order in which they come; after the brake was pressed, those of the tasks under way."""
+    queue, again = iter(tasks), list[tuple[Task, int]]()
+    running: dict[Future[GradeRecord], tuple[Task, int]] = {}
+    try:
+        while True:
+            while len(running) < workers.width and not brake.pressed:
+                task, tries = again.pop() if again else (next(queue, None), 1)
+                if task is None:
+                    break
+                running[workers.submit(task)] = task, tries
+            if not running:
+                return
+            done, _ = wait(running, timeout=0.2, return_when="FIRST_COMPLETED")
+            broken = False
+            for future in done:
+                task, tries = running.pop(future)
+                error = CancelledError() if future.cancelled() else future.exception()
+                if error is None:
+                    yield future.result()
+                    continue
+                broken = broken or isinstance(error, BrokenExecutor | CancelledError)
+                if tries < TRIES:
+                    again.append((task, tries + 1))
+                else:
+                    yield _lost(setup, task, error)
+            if broken:  # those that were under way went down with it, and are not to blame
+                again += running.values()
+                running.clear()
+                workers.drop()
+    finally:
+        workers.drop()
+
+
+def _lost(setup: Setup, task: Task, error: BaseException) -> GradeRecord:
+    assignment = setup.assignment
+    reason = f"{TRIES} workers were lost over it ({type(error).__name__})"
+    return GradeRecord(task.student, assignment.module, task.hash, assignment.hash, Status.UNGRADABLE, reason)
+
+
+def local(setup: Setup, jobs: int) -> Workers:
+    """Processes of this machine."""
+    context = multiprocessing.get_context("spawn")
+    make = partial(ProcessPoolExecutor, jobs, context, _start, (setup, os.getpid()))
+    return Workers(make, _work, 2 * jobs, _end)
+
+
+_setup: Setup
+
+
+def _start(setup: Setup, parent: int) -> None:
+    """Prepare a worker: it leaves Ctrl-C to its parent, and ends when that is gone."""
+    global _setup
+    _setup = setup
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Finalize(None, close_engines, exitpriority=10)
+    threading.Thread(target=_outlive_nobody, args=(parent,), daemon=True).start()
+
+
+def _outlive_nobody(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    close_engines()
+    os._exit(1)
+
+
+def _work(task: Task) -> GradeRecord:
+    return grade(_setup, task)
+
+
+def _end(executor: Executor) -> None:
+    """End a pool; workers that do not end by themselves soon are ended."""
+    executor.shutdown(wait=False, cancel_futures=True)
+    deadline = time.monotonic() + 5
+    for process in multiprocessing.active_children():
+        process.join(max(0.0, deadline - time.monotonic()))
+        process.kill()

@@ -1,0 +1,152 @@
+"""A submission's cells put beside the course's: its code in its order, the course's tests at their places.
+
+What belongs together is found by grade_id and by content: the functions and classes that a cell of the course
+defines. Metadata of a submission decides nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tito.grading.answers import read_answers
+from tito.grading.assignment import Assignment
+from tito.grading.matching import Piece, listed, match
+from tito.grading.names import names_of
+from tito.grading.reading import Reading
+from tito.grading.records import Answer
+from tito.grading.sandbox import JobCell
+from tito.notebook import Cell, Role
+
+_PASSES = 5  # of putting cells behind what they need
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A submission that can be graded."""
+
+    cells: tuple[JobCell, ...]  # in the order in which they run; a test is named by its grade_id
+    answers: tuple[Answer, ...]  # one a question, in the course's order
+    sources: tuple[tuple[str, str], ...]  # (grade_id, source) of every solution cell of the course
+    repairs: tuple[str, ...]  # one sentence each
+
+
+def repair(assignment: Assignment, reading: Reading) -> Repaired:
+    """Align a submission with the course; whatever it holds, the course's tests are there, each once."""
+    course = assignment.notebook.cells
+    matching = match(assignment, reading.cells)
+    repairs = [*reading.notes, *matching.repairs]
+    order = list(matching.pieces)
+    _add_missing_solutions(assignment, order, repairs)
+    _add_missing_helpers(course, order, repairs)
+    _move_late_definitions(order, repairs)
+    sources = tuple(_sources(course, order))
+    answers = read_answers(assignment, reading.cells, repairs)
+    cells = tuple(_job_cells(assignment, order))
+    return Repaired(cells, answers, sources, tuple(dict.fromkeys(repairs)))
+
+
+def _add_missing_solutions(assignment: Assignment, order: list[Piece], repairs: list[str]) -> None:
+    """Put the course's stub where a solution is missing."""
+    course, released = assignment.notebook.cells, assignment.released.cells
+    for index, cell in enumerate(course):
+        if cell.role is Role.SOLUTION and not any(index in piece.of for piece in order):
+            order.insert(_place(order, index), Piece(0, released[index].source, cell.grade_id, (index,)))
+            repairs.append(f"The cell {cell.grade_id} is missing; the cell as it was released was run in its place.")
+
+
+def _add_missing_helpers(course: Sequence[Cell], order: list[Piece], repairs: list[str]) -> None:
+    """Put back the course's imports and helpers whose names the submission uses, or a test, and nothing binds."""
+    bound = {name for piece in order for name in names_of(piece.source).bound}
+    tests = {name for cell in course if cell.role is Role.TEST for name in names_of(cell.source).used}
+    for index, cell in reversed(list(enumerate(course))):  # a helper may need an earlier one
+        if cell.role not in (Role.EXPORT, Role.CODE):
+            continue
+        used = tests.union(*(names_of(piece.source).used for piece in order))
+        lost = sorted((names_of(cell.source).bound - bound) & used)
+        if not lost:
+            continue
+        theirs = [at for at, piece in enumerate(order) if index in piece.of]
+        place = theirs[0] if theirs else _place(order, index)
+        order.insert(place, Piece(0, cell.source, "", (index,)))
+        repairs.append(f"The course's cell that defines {', '.join(lost[:3])} is missing or shorter; it was put back.")
+        bound |= names_of(cell.source).bound
+
+
+def _place(order: Sequence[Piece], index: int) -> int:
+    """Where a cell of the course belongs: after the nearest earlier one that is there, else at the beginning."""
+    earlier = [
+        (max(i for i in piece.of if i < index), at)
+        for at, piece in enumerate(order)
+        if min(piece.of, default=index) < index
+    ]
+    return max(earlier)[1] + 1 if earlier else 0
+
+
+def _move_late_definitions(order: list[Piece], repairs: list[str]) -> None:
+    """Move cells behind those that define what they need at once, where nothing before them does."""
+    moved: dict[int, Piece] = {}
+    names: set[str] = set()
+    for _ in range(_PASSES):
+        before = list(order)
+        for piece in reversed(before):
+            at = next(i for i, each in enumerate(order) if each is piece)
+            if needed := _defined_later(order, at) if piece.of else {}:
+                order.insert(max(needed.values()), order.pop(at))
+                moved[id(piece)] = piece
+                names |= needed.keys()
+        if order == before:
+            break
+    if moved:
+        cells = sorted(piece.number for piece in moved.values())
+        what = f"Cell {cells[0]}" if len(cells) == 1 else f"Cells {listed([str(number) for number in cells])}"
+        known = listed(sorted(names)[:4])
+        repairs.append(f"{what} stood before the definition of {known}, needed at once; moved behind it.")
+
+
+def _defined_later(order: Sequence[Piece], at: int) -> dict[str, int]:
+    """The names that a cell needs as soon as it runs and that only later cells bind, with the first of these."""
+    needed = set(names_of(order[at].source).early)
+    for each in order[:at]:
+        needed -= names_of(each.source).bound
+    found: dict[str, int] = {}
+    for later in range(at + 1, len(order)) if needed else ():
+        for name in names_of(order[later].source).bound & needed:
+            found.setdefault(name, later)
+    return found
+
+
+def _sources(course: Sequence[Cell], order: Sequence[Piece]) -> Iterator[tuple[str, str]]:
+    """The student's code for each solution cell of the course."""
+    for index, cell in enumerate(course):
+        if cell.role is not Role.SOLUTION:
+            continue
+        mine = [piece for piece in order if index in piece.of]
+        told = []
+        for piece in mine:
+            first = next(i for i in piece.of if course[i].role is Role.SOLUTION)
+            told.append(
+                piece.source if first == index else f"# Handed in together with the cell {course[first].grade_id}."
+            )
+        yield cell.grade_id, "\n\n\n".join(told)
+
+
+def _job_cells(assignment: Assignment, order: Sequence[Piece]) -> Iterator[JobCell]:
+    """The cells in the order in which they run, each test after everything that precedes it in the course."""
+    course = assignment.notebook.cells
+    graded = {test.grade_id: test for test in assignment.graded}
+    after: dict[int, list[JobCell]] = {}
+    place = -1
+    last = {index: at for at, piece in enumerate(order) for index in piece.of}
+    for index, cell in enumerate(course):
+        place = max(place, last.get(index, -1))
+        if test := graded.get(cell.grade_id):
+            after.setdefault(place, []).append(JobCell(test.grade_id, test.source, test.test, test.seconds))
+    yield from after.get(-1, [])
+    taken = set(graded)
+    for at, piece in enumerate(order):
+        solved = [course[index].grade_id for index in piece.of if course[index].role is Role.SOLUTION]
+        name = next((each for each in solved if each not in taken), f"cell:{piece.number or f'course-{at}'}")
+        taken.add(name)
+        yield JobCell(name, piece.source)
+        yield from after.get(at, [])
