@@ -169,8 +169,9 @@ def main() -> int:
             for row in given.rows:
                 check(children, row, Path(folder))
         measured(children, given.rows, given.rounds)
-
-        print(f"Threads: {given.threads}. Rounds: {given.rounds}.\n")
+        named = {"with_torch": "PyTorch", "with_numpy": "NumPy", "with_autograd": "HIPS autograd"}
+        versions = [f"{named[c.name]} {c.greeting['version']}" for c in children if c.name in named]
+        print(f"Threads: {given.threads}. Rounds: {given.rounds}. {', '.join(versions)}.\n")
         print(table(children, given.rows))
     finally:
         for child in children:
