@@ -216,7 +216,7 @@ class Origin:
     __slots__ = ("inputs", "op", "params", "saved", "versions")
 
     def __init__(
-        self, op: Op, inputs: tuple[Tensor, ...], params: dict[str, Any], saved: Any, versions: list[int]
+        self, op: Op, inputs: tuple[Tensor, ...], params: dict[str, Any], saved: Any, versions: Sequence[int]
     ) -> None:
         self.op = op
         self.inputs = inputs
@@ -513,9 +513,12 @@ class Parameter(Tensor):
         super().__init__(data, dtype, requires_grad)
 
 
+_new = object.__new__
+
+
 def _wrap(array: Array) -> Tensor:
     """A Tensor around an array, without a copy or a question."""
-    result = Tensor.__new__(Tensor)
+    result = _new(Tensor)
     result.data = array
     result.grad = None
     result.requires_grad = False
@@ -609,6 +612,18 @@ Observer = Callable[[Op, tuple[Tensor, ...], dict[str, Any], Tensor], None]
 _observers: list[Observer] = []
 
 
+class _Unchanged(dict[int, tuple[int, ...]]):
+    """The versions of so many inputs that nobody has changed: made once, not for every op."""
+
+    def __missing__(self, count: int) -> tuple[int, ...]:
+        self[count] = (0,) * count
+        return self[count]
+
+
+_unchanged = _Unchanged()
+_NO_PARAMS: dict[str, Any] = {}  # of nearly all ops
+
+
 @contextmanager
 def observe_ops(callback: Observer) -> Iterator[None]:
     """Within `with observe_ops(f):` each op is told to f(op, inputs, params, result) once it is done."""
@@ -631,22 +646,29 @@ def apply(op: Op, /, *inputs: Tensor, **params: Any) -> Tensor:
     Hint: np.asarray makes an array of a NumPy scalar.
     """
     ### BEGIN SOLUTION
-    arrays = []
-    wanted = False
-    for tensor in inputs:
+    arrays, wanted, changed = [], False, False
+    for tensor in inputs:  # this function runs once for every op: it is written for speed
         arrays.append(tensor.data)
-        wanted = wanted or tensor.requires_grad
-    array = op.forward(*arrays, **params)
+        if tensor.requires_grad:
+            wanted = True
+        if tensor._changes:
+            changed = True
+    array = op.forward(*arrays, **params) if params else op.forward(*arrays)
     saved = None
     if op.saves:
         array, saved = array
     if array.__class__ is not Array:  # a result without axes: NumPy made it a scalar
         array = np.asarray(array)
-    result = _wrap(array)
+    result = _new(Tensor)  # _wrap(array), without the call
+    result.data = array
+    result.grad = result._changes = None
     if wanted and op.differentiable and grad_mode.enabled:
         result.requires_grad = True
-        versions = [tensor.version if tensor._changes else 0 for tensor in inputs]  # a property takes time
-        result.origin = Origin(op, inputs, params, saved, versions)
+        versions = [tensor.version for tensor in inputs] if changed else _unchanged[len(inputs)]
+        result.origin = Origin(op, inputs, params or _NO_PARAMS, saved, versions)
+    else:
+        result.requires_grad = False
+        result.origin = None
     ### END SOLUTION
     if result.data.base is not None:  # perhaps a view of an input's memory
         _share_version(result, *inputs)

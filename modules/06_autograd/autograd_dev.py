@@ -239,6 +239,8 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     ### BEGIN SOLUTION
     if g.shape == shape:
         return g
+    if g.shape[1:] == shape:  # a bias, added to each row: the most frequent case
+        return np.add.reduce(g)
     lead = g.ndim - len(shape)
     repeated = (i for i, n in enumerate(shape, start=lead) if n == 1)
     total = np.add.reduce(g, axis=(*range(lead), *repeated))
@@ -910,11 +912,11 @@ def topological_order(root: Tensor) -> list[Tensor]:
             continue
         if origin.op.name not in vjp_rules:
             raise _no_rule(origin)
-        if node.version:
+        if node._changes and node.version:  # most have no counter: a look at it is faster than asking for the version
             raise _changed(origin, node)
         stack += (node, None)
         for tensor, version in zip(origin.inputs, origin.versions):  # noqa: B905 (strict= costs 0.1 us for each op)
-            if tensor.version != version:
+            if tensor._changes and tensor.version != version:
                 raise _changed(origin, tensor)
             if tensor.requires_grad and tensor not in seen:
                 stack.append(tensor)
@@ -1017,9 +1019,13 @@ def _is_new(grad: Array, g: Array, y: Array, origin: Origin) -> bool:
     """Whether a rule has made this array, and not handed on one that others hold."""
     if grad is g or grad is y or grad.base is not None:
         return False
-    held = [tensor.data for tensor in origin.inputs]  # no gradient: arrays are compared by identity
-    held += origin.saved if isinstance(origin.saved, tuple | list) else (origin.saved,)
-    return all(grad is not each for each in held)
+    for tensor in origin.inputs:
+        if grad is tensor.data:  # no gradient: arrays are compared by identity
+            return False
+    saved = origin.saved
+    if saved is None:
+        return True
+    return all(grad is not each for each in (saved if isinstance(saved, tuple | list) else (saved,)))
 
 
 def seed_gradient(tensor: Tensor, gradient: Any) -> Array:
@@ -1040,7 +1046,10 @@ def seed_gradient(tensor: Tensor, gradient: Any) -> Array:
         seed = np.empty(tensor.shape, tensor.dtype)
         seed.fill(1)
         return seed
-    seed = as_array(gradient, tensor.dtype)
+    if tensor.origin is not None and gradient.__class__ is Array and gradient.dtype == tensor.dtype:
+        seed = gradient  # rules only read it; a leaf would keep it
+    else:
+        seed = as_array(gradient, tensor.dtype)
     if seed.shape != tensor.shape:
         raise ValueError(f"the gradient has shape {seed.shape}, the tensor {tensor.shape}: they must be the same")
     return seed
@@ -1083,26 +1092,25 @@ def pull_back(root: Tensor, gradient: Array, retain_graph: bool = False) -> dict
         if g is None:
             continue
         op, inputs, params, y = origin.op, origin.inputs, origin.params, node.data  # no gradient: rules take arrays
-        arrays = [tensor.data for tensor in inputs]  # no gradient: rules take arrays
         rules = vjp_rules[op.name]
-        together = None
-        if rules.__class__ is not tuple:
-            needs = [tensor.requires_grad for tensor in inputs]
-            together = rules(g, y, origin.saved, needs, *arrays, **params)
-        elif op.saves:
-            arrays.insert(0, origin.saved)
-        for place, tensor in enumerate(inputs):
-            if not tensor.requires_grad:
-                continue
-            if together is not None:
-                grad = together[place]
-            elif place < len(rules):
-                rule = rules[place]
-                grad = None if rule is None else rule(g, y, *arrays, **params)
-            else:
+        args = [g, y, origin.saved] if op.saves else [g, y]
+        if rules.__class__ is tuple:
+            for tensor in inputs:
+                args.append(tensor.data)  # no gradient: rules take arrays
+            if len(inputs) > len(rules) and any(tensor.requires_grad for tensor in inputs[len(rules) :]):
                 raise TypeError(
                     f"op {op.name!r} was given {len(inputs)} inputs, and has derivative rules for {len(rules)}"
                 )
+            found = rules
+        else:
+            needs = [tensor.requires_grad for tensor in inputs]
+            arrays = [tensor.data for tensor in inputs]  # no gradient: rules take arrays
+            found = rules(g, y, origin.saved, needs, *arrays, **params)
+        for tensor, grad in zip(inputs, found):  # noqa: B905 (there may be more rules than inputs)
+            if not tensor.requires_grad or grad is None:
+                continue
+            if found is rules:
+                grad = grad(*args, **params) if params else grad(*args)
             if grad is None:
                 continue
             x = tensor.data  # no gradient: its shape and dtype are compared

@@ -88,16 +88,17 @@ from tinytorch.core.tensor import Array, Parameter, Tensor
 # ```
 #   weight (3, 2)         bias (2,)   weight (2, 2)
 #   0  1  2  3  4  5      6  7        8  9 10 11         place in every flat array
-#   |------------- one block -----------------|          gradients copied in, 12 operations, results subtracted
+#   |------------- one block -----------------|          gradients copied in, 12 operations, the step subtracted
 # ```
 #
 # Large networks are cut into blocks of 65,536 numbers, 256 KiB in float32, so that the gradients, the scratch memory and the
-# state of a block stay in the processor's cache between the twelve operations.
+# state of a block stay in the processor's cache between the twelve operations. A block that lies within one large parameter
+# needs no copy: its gradient is read where it is.
 #
 # `Slab` below does this bookkeeping and is given. You will use
 #
 # - `parts(start, stop)`: for each parameter in a block its numbers w, its gradient, and its place in the block, all flat;
-# - `gradient` and `scratch`: memory for one block, made once and used in every step;
+# - `gradient` and `scratch`: memory for one block each, made once and used in every step; the step is made in `scratch`;
 # - `state`: one flat array for each thing that the optimizer remembers.
 #
 # **In place** means that a parameter keeps its array and the numbers in it change. `w -= step` does that; `w = w - step` makes
@@ -294,12 +295,12 @@ class Optimizer:
         """What the rule remembers about each number."""
         return ()
 
-    def _rule(self, g: Array, state: Mapping[str, Array], scratch: Array, t: int, group: Mapping[str, Any]) -> None:
-        """Turn the gradient g, in place, into the step that will be subtracted from the parameters.
+    def _rule(self, g: Array, state: Mapping[str, Array], step: Array, t: int, group: Mapping[str, Any]) -> None:
+        """Write into step what will be subtracted from the parameters; the gradient g is only read.
 
-        g, scratch and the arrays in state are flat and equally long; t is 1 in the first update, 2 in the second.
+        g, step and the arrays in state are flat and equally long; t is 1 in the first update, 2 in the second.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no rule: define _rule(self, g, state, scratch, t, group)")
+        raise NotImplementedError(f"{type(self).__name__} has no rule: define _rule(self, g, state, step, t, group)")
 
     def _decay(self, w: Array, g: Array, scratch: Array, group: Mapping[str, Any]) -> None:
         """Add weight_decay * w to g, in place.
@@ -335,28 +336,32 @@ class Optimizer:
 
         TODO: the loop over blocks.
         Approach: for each (group, slab, blocks) of self._ready() and each (start, stop, updates) of blocks:
-          1. Take the first stop - start numbers of slab.gradient and slab.scratch as g and scratch, and a dictionary of
+          1. Take the first stop - start numbers of slab.gradient and slab.scratch as g and step, and a dictionary of
              the same stretch, start to stop, of each array in slab.state.
           2. For each (w, grad, place) of slab.parts(start, stop), copy grad to g[place]; if the group has a
-             weight_decay other than 0, call self._decay(w, g[place], scratch[place], group).
-          3. Call self._rule(g, state, scratch, updates + 1, group).
-          4. Subtract g[place] from each w, in place.
+             weight_decay other than 0, call self._decay(w, g[place], step[place], group). With a single part and no
+             decay, let g be grad itself.
+          3. Call self._rule(g, state, step, updates + 1, group).
+          4. Subtract step[place] from each w, in place.
         After the blocks of a slab, call slab.done().
         Hint: keep what parts gave in a variable: it is needed twice. `g[place] = grad` copies, `w -= ...` is in place.
         """
         ### BEGIN SOLUTION
         for group, slab, blocks in self._ready():
             for start, stop, updates in blocks:
-                g, scratch = slab.gradient[: stop - start], slab.scratch[: stop - start]
+                g, step = slab.gradient[: stop - start], slab.scratch[: stop - start]
                 state = {name: memory[start:stop] for name, memory in slab.state.items()}
-                parts = slab.parts(start, stop)
-                for w, grad, place in parts:
-                    g[place] = grad
-                    if group.get("weight_decay"):
-                        self._decay(w, g[place], scratch[place], group)
-                self._rule(g, state, scratch, updates + 1, group)
+                parts, decay = slab.parts(start, stop), group.get("weight_decay")
+                if len(parts) == 1 and not decay:
+                    g = parts[0][1]
+                else:
+                    for w, grad, place in parts:
+                        g[place] = grad
+                        if decay:
+                            self._decay(w, g[place], step[place], group)
+                self._rule(g, state, step, updates + 1, group)
                 for w, _, place in parts:
-                    w -= g[place]
+                    w -= step[place]
             slab.done()
         ### END SOLUTION
 
@@ -449,8 +454,8 @@ from tinytorch.core.tensor import manual_seed
 class _Half(Optimizer):
     """An optimizer for the tests: the step is half the gradient."""
 
-    def _rule(self, g: Array, state: Mapping[str, Array], scratch: Array, t: int, group: Mapping[str, Any]) -> None:
-        g *= 0.5
+    def _rule(self, g: Array, state: Mapping[str, Array], step: Array, t: int, group: Mapping[str, Any]) -> None:
+        np.multiply(g, 0.5, out=step)
 
 
 def _parameter(values: Any, gradient: Any = None) -> Parameter:
@@ -574,27 +579,30 @@ class SGD(Optimizer):
     def _names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         return ("velocity",) if group["momentum"] else ()
 
-    def _rule(self, g: Array, state: Mapping[str, Array], scratch: Array, t: int, group: Mapping[str, Any]) -> None:
-        """Turn g into lr * g, or with momentum into lr * velocity.
+    def _rule(self, g: Array, state: Mapping[str, Array], step: Array, t: int, group: Mapping[str, Any]) -> None:
+        """Write lr * g into step, or with momentum lr * velocity.
 
-        TODO: four lines for momentum, one for lr, all in place.
-        Approach: if there is a momentum, update state["velocity"]; then put it into g, or for nesterov add momentum *
-        velocity to g. Multiply g by lr at the end.
-        Example: lr 0.1, momentum 0.9, velocity [1], g [1] give velocity [1.9], and g [0.19], or [0.271] with nesterov.
-        Hint: `v = v * momentum` makes a new array, and the slab would never see it; `v *= momentum` is in place.
+        TODO: three cases: without momentum, with it, with Nesterov's.
+        Approach: without momentum one call of np.multiply. Otherwise update state["velocity"] in place; then step is lr *
+        velocity, or for nesterov lr * (momentum * velocity + g), made in step bit by bit.
+        Example: lr 0.1, momentum 0.9, velocity [1], g [1] give velocity [1.9], and step [0.19], or [0.271] with nesterov.
+        Hint: `v = v * momentum` makes a new array, and the slab would never see it; `v *= momentum` is in place, and
+        np.multiply(a, b, out=step) writes a product into step.
         """
         lr, momentum = float(group["lr"]), float(group["momentum"])
         ### BEGIN SOLUTION
-        if momentum:
-            velocity = state["velocity"]
-            velocity *= momentum
-            velocity += g
-            if group["nesterov"]:
-                np.multiply(velocity, momentum, out=scratch)
-                g += scratch
-            else:
-                g[...] = velocity
-        g *= lr
+        if not momentum:
+            np.multiply(g, lr, out=step)
+            return
+        velocity = state["velocity"]
+        velocity *= momentum
+        velocity += g
+        if group["nesterov"]:
+            np.multiply(velocity, momentum, out=step)
+            step += g
+            step *= lr
+        else:
+            np.multiply(velocity, lr, out=step)
         ### END SOLUTION
 
 
@@ -663,16 +671,16 @@ if __name__ == "__main__":
 
 # %% nbgrader={"grade": false, "grade_id": "rmsprop", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
-def _average(mean: Array, new: Array, keep: float) -> None:
-    """mean = keep * mean + (1 - keep) * new, in place in mean; new is used up.
+def _average(mean: Array, new: Array, keep: float, scratch: Array) -> None:
+    """mean = keep * mean + (1 - keep) * new, in place in mean; scratch may be new itself, if that is not needed again.
 
-    TODO: three operations in place, on mean, on new, on mean.
+    TODO: three operations: (1 - keep) * new into scratch, mean in place, and their sum into mean.
     Example: mean [1], new [2] and keep 0.9 make mean [1.1].
     """
     ### BEGIN SOLUTION
+    np.multiply(new, 1 - keep, out=scratch)
     mean *= keep
-    new *= 1 - keep
-    mean += new
+    mean += scratch
     ### END SOLUTION
 
 
@@ -687,21 +695,21 @@ class RMSprop(Optimizer):
     def _names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         return ("v",)
 
-    def _rule(self, g: Array, state: Mapping[str, Array], scratch: Array, t: int, group: Mapping[str, Any]) -> None:
-        """Turn g into lr * g / (sqrt(v) + eps).
+    def _rule(self, g: Array, state: Mapping[str, Array], step: Array, t: int, group: Mapping[str, Any]) -> None:
+        """Write lr * g / (sqrt(v) + eps) into step.
 
-        TODO: put g * g into scratch and average it into v; put sqrt(v) + eps into scratch; divide g, multiply by lr.
-        Example: lr 0.01, alpha 0.99, v [0], g [2] give v [0.04] and g [0.1].
-        Hint: np.multiply and np.sqrt take out=scratch.
+        TODO: put g * g into step and average it into v; put sqrt(v) + eps into step; g divided by it, times lr.
+        Example: lr 0.01, alpha 0.99, v [0], g [2] give v [0.04] and step [0.1].
+        Hint: np.multiply, np.sqrt and np.divide take out=step, also when step is one of what they read.
         """
         lr, alpha, eps, v = float(group["lr"]), float(group["alpha"]), float(group["eps"]), state["v"]
         ### BEGIN SOLUTION
-        np.multiply(g, g, out=scratch)
-        _average(v, scratch, alpha)
-        np.sqrt(v, out=scratch)
-        scratch += eps
-        g /= scratch
-        g *= lr
+        np.multiply(g, g, out=step)
+        _average(v, step, alpha, step)
+        np.sqrt(v, out=step)
+        step += eps
+        np.divide(g, step, out=step)
+        step *= lr
         ### END SOLUTION
 
 
@@ -709,7 +717,8 @@ class RMSprop(Optimizer):
 def test_unit_rmsprop() -> None:
     """The steps worked by hand, for a gradient of any size."""
     mean, new = np.array([1.0]), np.array([2.0])
-    assert _average(mean, new, 0.9) is None and abs(mean[0] - 1.1) < 1e-12, "the average belongs into mean itself"
+    assert _average(mean, new, 0.9, np.zeros(1)) is None, "it works in place"
+    assert abs(mean[0] - 1.1) < 1e-12 and new[0] == 2.0, "the average belongs into mean itself, and new stays"
     for gradient in (2, 2000):
         np.testing.assert_allclose(_follow(RMSprop, [gradient] * 2), [0.9, 0.829112], rtol=1e-6)
     np.testing.assert_allclose(_follow(RMSprop, [0, 0]), [1.0, 1.0])
@@ -773,27 +782,27 @@ class Adam(Optimizer):
     def _names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         return ("m", "v")
 
-    def _rule(self, g: Array, state: Mapping[str, Array], scratch: Array, t: int, group: Mapping[str, Any]) -> None:
-        """Turn g into Adam's step.
+    def _rule(self, g: Array, state: Mapping[str, Array], step: Array, t: int, group: Mapping[str, Any]) -> None:
+        """Write Adam's step into step.
 
-        TODO: average g * g into v, then g into m; divide, into g.
+        TODO: average g * g into v, and g into m; divide.
         Approach:
-          1. g * g into scratch, _average it into v. Then _average g into m: g is used up, and free for the result.
-          2. sqrt(v), divided by the root of (1 - beta2^t), plus eps, in scratch.
-          3. m / scratch into g, times lr / (1 - beta1^t).
-        Example: lr 0.1, t 1, m and v [0], g [2] give m [0.2], v [0.004] and g [0.1].
+          1. g * g into step, _average it into v. Then _average g into m, with step as scratch.
+          2. sqrt(v), divided by the root of (1 - beta2^t), plus eps, in step.
+          3. m / step into step, times lr / (1 - beta1^t).
+        Example: lr 0.1, t 1, m and v [0], g [2] give m [0.2], v [0.004] and step [0.1].
         Hint: beta**t and math.sqrt(1 - beta**t) are plain numbers: work them out once, not for each weight.
         """
         lr, eps, (beta1, beta2), m, v = float(group["lr"]), float(group["eps"]), group["betas"], state["m"], state["v"]
         ### BEGIN SOLUTION
-        np.multiply(g, g, out=scratch)
-        _average(v, scratch, beta2)
-        _average(m, g, beta1)
-        np.sqrt(v, out=scratch)
-        scratch /= math.sqrt(1 - beta2**t)
-        scratch += eps
-        np.divide(m, scratch, out=g)
-        g *= lr / (1 - beta1**t)
+        np.multiply(g, g, out=step)
+        _average(v, step, beta2, step)
+        _average(m, g, beta1, step)
+        np.sqrt(v, out=step)
+        step /= math.sqrt(1 - beta2**t)
+        step += eps
+        np.divide(m, step, out=step)
+        step *= lr / (1 - beta1**t)
         ### END SOLUTION
 
 

@@ -661,7 +661,7 @@ def _conv2d_rule(
         blocks = again if saved is None else [(slice(None), saved)]
         grads[1] = _weight_gradient(g, blocks, weight).reshape(weight.shape)
     if bias and needs[2]:
-        grads[2] = g.sum(axis=2).sum(axis=0)
+        grads[2] = (g @ np.ones(g.shape[2], g.dtype)).sum(axis=0)  # a product adds faster than g.sum(axis=2)
     return grads
 
 
