@@ -29,7 +29,7 @@ BACKENDS = {
     "with_autograd": "HIPS autograd",
     "with_loops": "the lessons' loops",
 }
-SLICE = 0.01  # CPU seconds that a backend gets for one row in one round, at least
+SLICE = 0.03  # CPU seconds that a backend gets for one row in one round, at least
 
 
 class Child:
@@ -150,7 +150,7 @@ def main() -> int:
     """Check, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1, help="of the matrix products and of PyTorch")
-    parser.add_argument("--rounds", type=int, default=31)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--rows", nargs="*", choices=[*CASES], default=[*CASES], metavar="ROW", help=", ".join(CASES))
     parser.add_argument("--without", nargs="*", choices=[*BACKENDS], default=[], metavar="BACKEND")
     given = parser.parse_args()
