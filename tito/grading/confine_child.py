@@ -18,9 +18,10 @@ from typing import Any
 
 LINUX = sys.platform == "linux"
 NOBODY = 65534
+_DAC_READ_SEARCH = 1 << 2  # to read every file, and write none
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP = 1, 4, 22
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_SECCOMP = 1, 4, 8, 22
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_SET_PTRACER = 36, 38, 0x59616D61
 
 # Linux's numbers of the calls that a lesson has no use for: on x86_64, on aarch64. They answer EPERM.
@@ -68,7 +69,9 @@ class Confinement:
         self.limits: dict[str, int] = settings["limits"]
         self.space = _address_space() if self.isolation != "unsafe" else 0
         self.ruleset = _landlock(settings) if self.isolation == "landlock" else -1
-        self.drops = self.isolation == "limits" and hasattr(os, "geteuid") and os.geteuid() == 0 and _public(settings)
+        root = self.isolation == "limits" and hasattr(os, "geteuid") and os.geteuid() == 0
+        self.reads = root and not _public(settings)  # nobody needs the right to read what root alone may
+        self.drops = root and (not self.reads or _holds(_DAC_READ_SEARCH))
         self.filtered = self.isolation in ("bwrap", "landlock")  # so it makes no processes
         if self.drops:
             os.chown(settings["work"], NOBODY, NOBODY)
@@ -84,10 +87,11 @@ class Confinement:
         if LINUX:
             _prctl(_PR_SET_NO_NEW_PRIVS, 1)
             if self.drops:
+                _prctl(_PR_SET_KEEPCAPS, int(self.reads))
                 os.setgroups([])
                 os.setresgid(NOBODY, NOBODY, NOBODY)
                 os.setresuid(NOBODY, NOBODY, NOBODY)
-            _drop_capabilities()
+            _keep_capabilities(_DAC_READ_SEARCH if self.drops and self.reads else 0)
             _prctl(_PR_SET_DUMPABLE, 0)
             end_with_parent()  # a change of user has taken that back
         if self.ruleset >= 0:
@@ -192,12 +196,22 @@ def _syscall(number: int, *arguments: Any) -> int:
     return result
 
 
-def _drop_capabilities() -> None:
-    """Root without its powers."""
-    header = struct.pack("=Ii", 0x20080522, 0)
-    number = {"x86_64": 126, "aarch64": 91}.get(platform.machine())
+def _capabilities(call: dict[str, int], data: Any) -> None:
+    number = call.get(platform.machine())
     if number is not None:
-        _syscall(number, header, bytes(24))
+        _syscall(number, struct.pack("=Ii", 0x20080522, 0), data)
+
+
+def _holds(capability: int) -> bool:
+    """Whether this process has one of root's powers, which it may not in a container."""
+    data = ctypes.create_string_buffer(24)
+    _capabilities({"x86_64": 125, "aarch64": 90}, data)
+    return bool(struct.unpack("=6I", data.raw)[1] & capability)
+
+
+def _keep_capabilities(mask: int) -> None:
+    """Root without its powers, apart from those of a mask."""
+    _capabilities({"x86_64": 126, "aarch64": 91}, struct.pack("=6I", mask, mask, 0, 0, 0, 0))
 
 
 # --- Landlock: which files a process may open
