@@ -199,7 +199,7 @@ ODD_CELLS: list[tuple[object, str, str]] = [
     ({"cell_type": "code", "source": "!pip install x\nx?\nx = 1"}, "# !pip install x\n# x?\nx = 1", "commands of the"),
     ({"cell_type": "code", "source": "%%time\nx = 1"}, "# %%time\nx = 1", "commands of the"),
     ({"cell_type": "code", "source": "%%bash\nrm -r x"}, "# %%bash\n# rm -r x", "commands of the"),
-    ({"cell_type": "code", "source": "if x:\n    %time f()"}, "if x:\n    pass  # %time f()", "commands of the"),
+    ({"cell_type": "code", "source": "if x:\n    %time f()"}, "if x:\n    f()", "commands of the"),
     ({"cell_type": "code", "source": "x = (5\n% 3)"}, "x = (5\n% 3)", ""),
     ({"cell_type": "code", "source": "def f(:\n%x"}, "def f(:\n%x", ""),
 ]

@@ -8,10 +8,9 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from grading import test_repair as edits
 from grading.lessons import Page, assignment, released, solved
 from support import ROOT
-
-from grading import test_repair as edits
 
 RUN = """
 import __future__, json, sys, types

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -575,9 +576,9 @@ def test_probes_stay_secret(sandbox: Sandbox) -> None:
     assert "the words" not in repr(result)
 
 
-def test_probes_stay_secret_over_a_restart(tmp_path: Path) -> None:
+def test_probes_stay_secret_over_a_restart(open_to_all: Path) -> None:
     """Catches probes that one fork writes down where only limits bind, and the next one prints."""
-    kept = str(tmp_path / "kept")
+    kept = str(open_to_all / "kept")
     thief = f"""
         import os, sys
         if os.path.exists({kept!r}):
@@ -592,6 +593,14 @@ def test_probes_stay_secret_over_a_restart(tmp_path: Path) -> None:
     assert Path(kept).read_text(encoding="utf-8") == "the words of a probe"
     assert outcomes(result) == ["passed"]
     assert "the words" not in repr(result)
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A folder into which everybody may write."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
 
 
 # --- the grader's side

@@ -18,9 +18,10 @@ from typing import Any
 
 LINUX = sys.platform == "linux"
 NOBODY = 65534
+_DAC_READ_SEARCH = 1 << 2  # to read every file, and write none
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP = 1, 4, 22
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_SECCOMP = 1, 4, 8, 22
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_SET_PTRACER = 36, 38, 0x59616D61
 
 # Linux's numbers of the calls that a lesson has no use for: on x86_64, on aarch64. They answer EPERM.
@@ -29,8 +30,8 @@ fork 57 - vfork 58 - execve 59 221 execveat 322 281
 ptrace 101 117 kcmp 312 272 process_vm_readv 310 270 process_vm_writev 311 271 process_madvise 440 440
 process_mrelease 448 448 pidfd_send_signal 424 424 pidfd_open 434 434 pidfd_getfd 438 438
 rt_sigqueueinfo 129 138 rt_tgsigqueueinfo 297 240
-socket 41 198 socketpair 53 199 bind 49 200 listen 50 201 accept 43 202 accept4 288 242 connect 42 203
-sendto 44 206 sendmsg 46 211 sendmmsg 307 269 recvfrom 45 207 recvmsg 47 212 recvmmsg 299 243
+socket 41 198 bind 49 200 listen 50 201 accept 43 202 accept4 288 242 connect 42 203
+sendmsg 46 211 sendmmsg 307 269 recvmsg 47 212 recvmmsg 299 243
 mount 165 40 umount2 166 39 pivot_root 155 41 chroot 161 51 unshare 272 97 setns 308 268
 open_tree 428 428 move_mount 429 429 fsopen 430 430 fsconfig 431 431 fsmount 432 432 fspick 433 433
 mount_setattr 442 442
@@ -55,7 +56,7 @@ utime 132 - utimes 235 - futimesat 261 - utimensat 280 88 setxattr 188 5 lsetxat
 removexattr 197 14 lremovexattr 198 15 fremovexattr 199 16 setxattrat 463 463 removexattrat 466 466
 """
 _ASKED = "clone 56 220 clone3 435 435 kill 62 129 tgkill 234 131 tkill 200 130 prlimit64 302 261 prctl 157 167"
-_ASKED += " ioctl 16 29"
+_ASKED += " ioctl 16 29 socketpair 53 199 sendto 44 206"
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column, the kernel's name in a filter
 
 
@@ -68,7 +69,9 @@ class Confinement:
         self.limits: dict[str, int] = settings["limits"]
         self.space = _address_space() if self.isolation != "unsafe" else 0
         self.ruleset = _landlock(settings) if self.isolation == "landlock" else -1
-        self.drops = self.isolation == "limits" and hasattr(os, "geteuid") and os.geteuid() == 0 and _public(settings)
+        root = self.isolation == "limits" and hasattr(os, "geteuid") and os.geteuid() == 0
+        self.reads = root and not _public(settings)  # nobody needs the right to read what root alone may
+        self.drops = root and (not self.reads or _holds(_DAC_READ_SEARCH))
         self.filtered = self.isolation in ("bwrap", "landlock")  # so it makes no processes
         if self.drops:
             os.chown(settings["work"], NOBODY, NOBODY)
@@ -84,10 +87,11 @@ class Confinement:
         if LINUX:
             _prctl(_PR_SET_NO_NEW_PRIVS, 1)
             if self.drops:
+                _prctl(_PR_SET_KEEPCAPS, int(self.reads))
                 os.setgroups([])
                 os.setresgid(NOBODY, NOBODY, NOBODY)
                 os.setresuid(NOBODY, NOBODY, NOBODY)
-            _drop_capabilities()
+            _keep_capabilities(_DAC_READ_SEARCH if self.drops and self.reads else 0)
             _prctl(_PR_SET_DUMPABLE, 0)
             end_with_parent()  # a change of user has taken that back
         if self.ruleset >= 0:
@@ -192,12 +196,22 @@ def _syscall(number: int, *arguments: Any) -> int:
     return result
 
 
-def _drop_capabilities() -> None:
-    """Root without its powers."""
-    header = struct.pack("=Ii", 0x20080522, 0)
-    number = {"x86_64": 126, "aarch64": 91}.get(platform.machine())
+def _capabilities(call: dict[str, int], data: Any) -> None:
+    number = call.get(platform.machine())
     if number is not None:
-        _syscall(number, header, bytes(24))
+        _syscall(number, struct.pack("=Ii", 0x20080522, 0), data)
+
+
+def _holds(capability: int) -> bool:
+    """Whether this process has one of root's powers, which it may not in a container."""
+    data = ctypes.create_string_buffer(24)
+    _capabilities({"x86_64": 125, "aarch64": 90}, data)
+    return bool(struct.unpack("=6I", data.raw)[1] & capability)
+
+
+def _keep_capabilities(mask: int) -> None:
+    """Root without its powers, apart from those of a mask."""
+    _capabilities({"x86_64": 126, "aarch64": 91}, struct.pack("=6I", mask, mask, 0, 0, 0, 0))
 
 
 # --- Landlock: which files a process may open
@@ -258,7 +272,9 @@ def machine() -> tuple[int, int]:
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _EPERM, _ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
-_NUMBER, _ARCH, _FIRST, _SECOND = 0, 4, 16, 24  # places in the kernel's record of a call; low words of arguments
+# Places in the kernel's record of a call: low words of arguments, and both words of the fifth.
+_NUMBER, _ARCH, _FIRST, _SECOND, _FIFTH = 0, 4, 16, 24, 48
+_AF_UNIX = 1
 _Line = tuple[int, int, int, int]  # operation, lines to skip if true, if false, constant
 
 
@@ -278,6 +294,9 @@ def seccomp_program(pid: int, *, of_files: bool) -> bytes:
     lines += _block(asked["prlimit64"], _FIRST, _returns((0, pid), _ALLOW), _EPERM)
     own = (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_PTRACER)
     lines += _block(asked["prctl"], _FIRST, _returns(own, _EPERM), _ALLOW)
+    lines += _block(asked["socketpair"], _FIRST, _returns((_AF_UNIX,), _ALLOW), _EPERM)  # event loops wake by one
+    there = [(_EQUAL, 0, 3, 0), (_LOAD, 0, 0, _FIFTH + 4), (_EQUAL, 0, 1, 0), (_RETURN, 0, 0, _ALLOW)]
+    lines += _block(asked["sendto"], _FIFTH, there, _EPERM)  # to the other end, but to no address
     lines += _block(asked["ioctl"], _SECOND, _returns((0x5412, 0x541C), _EPERM), _ALLOW)  # typing on a terminal
     lines.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("=HBBI", *line) for line in lines)

@@ -23,7 +23,7 @@ from tito.report import Outcome
 
 PROBE_SECONDS = 10.0
 GRACE = 2.0  # seconds beyond a cell's own limit, which the process cannot have slept through
-_PRINTED = 64  # times the output that is kept, before the process is ended
+_PRINTED = 1024  # times the output that is kept, before the process is ended: megabytes are no crime
 _CHUNK = 1 << 16  # as much as a pipe holds
 _READS = 32
 _TICK = 0.05  # seconds between two looks at the disk
@@ -51,6 +51,11 @@ class Progress:
     peak: int = 0
     room: int = 0  # bytes of arrays that may still come
     probed: bool = False  # whether any fork was told the probes: from then on no text of the submission's is kept
+
+    @property
+    def known(self) -> int:
+        """How many parts have an outcome, or are not run again."""
+        return len(self.cells) + len(self.probes) + len(self.barred)
 
     def ended(self, ending: Ending) -> None:
         """Keep the first thing that went wrong."""

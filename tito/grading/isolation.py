@@ -22,7 +22,7 @@ from tito.errors import EnvironmentFault, UsageError
 from tito.grading.jobs import Limits
 
 PROGRAM = Path(__file__).with_name("zygote_child.py")
-_PARTS = ("zygote_child.py", "lesson_child.py", "confine_child.py")
+_PARTS = tuple(f"{name}_child.py" for name in ("zygote", "lesson", "confine", "pristine", "notebook"))
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _SHARED = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 _TRIAL_SECONDS = 30

@@ -47,12 +47,14 @@ def earned(graded: GradedCell, passed: bool, agreeing: int) -> float:
     """The points of one cell, to two decimals.
 
     All of them when its test passes and every probe agrees, else none. In a partial cell each probe that agrees earns a
-    share; a test that fails is one more part, which is lost.
+    share. A test that fails is one more part, which is lost when all probes agree: a student can forge its outcome, so
+    that alone earns nothing.
     """
     probes = len(graded.probes)
     if passed and agreeing == probes:
         return float(graded.points)
-    return round(graded.points * agreeing / (probes + (not passed)), 2) if graded.partial and probes else 0.0
+    parts = probes + 1 if agreeing == probes else probes
+    return round(graded.points * agreeing / parts, 2) if graded.partial and probes else 0.0
 
 
 def compare(expected: ProbeRun, got: ProbeRun, tolerance: Mapping[str, Any]) -> ProbeScore:
@@ -120,7 +122,7 @@ def _difference(expected: Mapping[str, np.ndarray], got: Mapping[str, np.ndarray
             return _missing(name, got)
     for name in got:
         if name not in expected:
-            return f"{_shown(name)}: the reference has no such part"
+            return "the result has a part that the reference's has not"  # its name could carry a probe's source
     for name, wanted in expected.items():
         found = got[name]
         if not isinstance(found, np.ndarray) or found.dtype.kind not in _KINDS:
@@ -159,18 +161,19 @@ def _number_differs(wanted: np.ndarray, found: np.ndarray, tolerance: Mapping[st
         return f"expected {_kind(wanted.dtype)}, got {_kind(found.dtype)}"
     if not _inexact(wanted.dtype):
         return "" if wanted.item() == found.item() else "differs from the reference"
-    coarser = max(_limits(each.dtype) for each in (wanted, found) if _inexact(each.dtype))
+    coarser = max([_limits(wanted.dtype), *([_mild(found.dtype)] if _inexact(found.dtype) else [])])
     return "" if _close(wanted, found, coarser, tolerance).all() else "differs from the reference"
 
 
 def _array_differs(wanted: np.ndarray, found: np.ndarray, tolerance: Mapping[str, Any]) -> str:
     if wanted.shape != found.shape:
-        return f"shape {found.shape}, expected {wanted.shape}"
+        usual = found.ndim <= wanted.ndim + 1 and all(axis < 10_000 for axis in found.shape)
+        return f"shape {found.shape if usual else 'of another kind'}, expected {wanted.shape}"
     ours, theirs = (each.dtype.newbyteorder("=") for each in (wanted, found))
     if _KINDS[ours.kind] != _KINDS[theirs.kind] or (tolerance.get("dtype", "same") == "same" and ours != theirs):
         return f"dtype {theirs}, expected {ours}"
     if _inexact(ours):
-        right = _close(wanted, found, max(_limits(ours), _limits(theirs)), tolerance)
+        right = _close(wanted, found, max(_limits(ours), _mild(theirs)), tolerance)
     else:
         right = np.asarray(wanted == found)
     wrong = int(right.size - np.count_nonzero(right))
@@ -188,6 +191,11 @@ def _kind(dtype: np.dtype[Any]) -> str:
 def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
     """rtol and atol for a dtype of floats or complex numbers."""
     return _CLOSE.get(dtype.itemsize // (2 if dtype.kind == "c" else 1), _CLOSE[8])
+
+
+def _mild(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """The same for what was sent: at most those of float32, since a coarse dtype must not make wrong numbers right."""
+    return min(_limits(dtype), _CLOSE[4])
 
 
 def _close(

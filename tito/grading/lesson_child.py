@@ -38,7 +38,8 @@ _settrace, _setprofile, _set_recursion, _recursion = (
     sys.getrecursionlimit(),
 )
 _format, _lines = traceback.TracebackException, linecache.cache
-_HERE = __file__
+_AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_HERE = os.path.dirname(__file__)
 
 FUTURE = __future__.annotations.compiler_flag
 Known = dict[tuple[str, str, int], CodeType]  # by name, source and flags
@@ -73,11 +74,13 @@ class Watch:
 class Lesson:
     """One submission on its way."""
 
-    def __init__(self, job: int, events: int, known: Known, module: ModuleType | None) -> None:
+    def __init__(self, job: int, events: int, known: Known, module: ModuleType | None, parts: Any) -> None:
         self.job, self.events, self.known = job, events, known
+        self.pristine, self.notebook = parts
         self.module = module
         self.watch = Watch()
         self.slow = False
+        self.kept: dict[str, Any] = {}  # functions, classes and modules that a test has passed with
         self.future = 0
         self.streams = (sys.stdout, sys.stderr)
 
@@ -87,6 +90,7 @@ class Lesson:
         self.slow = bool(told["slow"])
         if self.module is None or told["cells"]:
             self.module = new_module(told["name"])
+            vars(self.module).update(display=self.notebook.display, get_ipython=self.notebook.Shell)
         for index, name, source, test, seconds in told["cells"]:
             self.send(f'{{"start": {index}}}')
             self.report(f'"cell": {index}', self.guarded(partial(self.cell, name, source, test), seconds))
@@ -99,11 +103,13 @@ class Lesson:
         """Run a cell, then the test that it defines."""
         assert self.module is not None
         space = vars(self.module)
-        code = self.known.get((name, source, self.future)) or compiled(self.module.__name__, name, source, self.future)
+        again = partial(compiled, self.module.__name__, name, source, self.future)
+        code = self.known.get((name, source, self.future)) or again()
         self.future |= code.co_flags & FUTURE
-        exec(code, space)
+        self.notebook.run(code, source, space, again)
         if test:
             space[test]()
+            self.kept.update((name, value) for name, value in space.items() if _works(value))
 
     def probes(self, told: dict[str, Any]) -> None:
         """Call each wanted probe with the lesson and fresh random inputs, and send what it returns."""
@@ -130,7 +136,14 @@ class Lesson:
                 self.push(array.tobytes())
 
     def load(self, space: dict[str, Any], source: str) -> None:
-        space.update(probe_functions(source))
+        assert self.module is not None
+        lesson = vars(self.module)
+        for name in [name for name, value in lesson.items() if not _works(value)]:
+            if name in self.kept:  # a later cell has used the name for a variable
+                lesson[name] = self.kept[name]
+            elif callable(self.pristine.builtins.get(name)):
+                del lesson[name]
+        space.update(probe_functions(source, self.module, self.pristine))
 
     def probe(self, sent: list[tuple[str, Any]], space: dict[str, Any], name: str, seed: int, index: int) -> None:
         """Append the arrays that one probe returns."""
@@ -215,6 +228,11 @@ class Lesson:
         return b"".join(parts)
 
 
+def _works(value: object) -> bool:
+    """Whether a name stands for a function, a class or a module."""
+    return callable(value) or isinstance(value, ModuleType)
+
+
 def new_module(name: str) -> ModuleType:
     """The module in which a lesson's cells run; registered, since dataclasses look their module up."""
     module = ModuleType(name)
@@ -224,21 +242,30 @@ def new_module(name: str) -> ModuleType:
     return module
 
 
-def compiled(lesson: str, name: str, source: str, future: int) -> CodeType:
-    """A cell's code, whose tracebacks name the cell and show its lines; __future__ holds for later cells too."""
+def compiled(lesson: str, name: str, source: str, future: int, part: Any = None) -> CodeType:
+    """A cell's code or a part's, whose tracebacks name the cell and show lines; __future__ holds for later cells."""
     file = f"{lesson}.py[{name}]"
     _lines[file] = (len(source), None, source.splitlines(keepends=True), file)
-    code: CodeType = compile(source, file, "exec", future, dont_inherit=True)
+    code: CodeType = compile(source if part is None else part, file, "exec", future | _AWAIT, dont_inherit=True)
     return code
 
 
-def probe_functions(source: str) -> dict[str, Any]:
-    """The functions of a probes.py, and what calling them takes."""
-    import numpy
+def probe_functions(source: str, lesson: ModuleType, pristine: Any) -> dict[str, Any]:
+    """The functions of a probes.py, and what calling them takes, none of it changed by the lesson.
 
-    module = new_module("probes")
-    exec(compile(source, "probes.py", "exec", dont_inherit=True), vars(module))
-    return {"functions": vars(module), "numpy": numpy, "default_rng": numpy.random.default_rng}
+    A lesson with a class of its own where the probes import the package's, such as a Tensor that was pasted in, is
+    asked with its own: what it computes with that is compared all the same.
+    """
+    pristine.restore()
+    numpy = pristine.modules["numpy"]
+    probes: dict[str, Any] = {"__name__": "probes", "__builtins__": pristine.builtins}
+    exec(compile(source, "probes.py", "exec", dont_inherit=True), probes)
+    imported = {name for name, value in probes.items() if getattr(value, "__module__", "probes") != "probes"}
+    same = [(name, vars(lesson)[name]) for name in imported & vars(lesson).keys()]
+    own = {name: value for name, value in same if getattr(value, "__module__", "") == lesson.__name__}
+    if any(isinstance(value, type) for value in own.values()):
+        probes.update(own)
+    return {"functions": probes, "numpy": numpy, "default_rng": numpy.random.default_rng}
 
 
 def collect(found: list[tuple[str, Any]], name: str, value: Any, numpy: Any, depth: int) -> None:
@@ -278,7 +305,7 @@ def explained(error: BaseException) -> tuple[str, str]:
     shown = _format(type(error), error, error.__traceback__, limit=-_FRAMES - 4, compact=True)
     at: Any = shown
     for _ in range(8):
-        at.stack[:] = [frame for frame in at.stack if frame.filename != _HERE][-_FRAMES:]
+        at.stack[:] = [frame for frame in at.stack if not frame.filename.startswith(_HERE)][-_FRAMES:]
         last = at
         at = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
         if at is None:
@@ -299,7 +326,7 @@ def clipped(text: str, room: int) -> str:
     return text if len(text) <= room else f"{text[: room // 2 - 3]}\n...\n{text[len(text) - room // 2 + 3 :]}"
 
 
-def begin(job: int, events: int, known: Known, module: ModuleType | None) -> None:
+def begin(job: int, events: int, known: Known, module: ModuleType | None, parts: Any) -> None:
     """Run a submission in this process."""
     threading.excepthook = lambda _args: None
-    Lesson(job, events, known, module).run()
+    Lesson(job, events, known, module, parts).run()

@@ -12,6 +12,7 @@ from functools import lru_cache
 from tito.notebook import quietly_parsed
 
 MAX_PARSED = 400_000  # characters of a cell that are looked at; what is longer runs as it is
+_MAX_BRACES = 5_000  # Python 3.11 takes time with the square of the fields of an f-string
 
 _HEAD = re.compile(r"^(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
 _BUILTIN = frozenset(dir(builtins)) | {"__name__", "__file__", "__builtins__"}
@@ -35,7 +36,7 @@ class Names:
 def names_of(source: str) -> Names:
     """The names of some code; of code that is no Python, the names that its def and class lines show."""
     try:
-        if len(source) > MAX_PARSED:
+        if len(source) > MAX_PARSED or source.count("{") > _MAX_BRACES:
             raise SyntaxError
         tree = quietly_parsed(source)
     except SyntaxError:

@@ -27,7 +27,8 @@ __all__ = [
     "choose",
 ]
 
-RESTARTS = 4  # forks beyond the first that one submission may take
+RESTARTS = 64  # forks beyond the first: one function that crashes may be called by many tests and probes
+VAIN = 2  # of them in a row that found out nothing new: what ends the process is in none of its parts
 _FAULTS = 2  # times that the warm parent may die under one submission by no fault of it
 
 
@@ -74,8 +75,9 @@ class Sandbox:
         begun = time.monotonic()
         progress = Progress(job, self.limits, self._reference is not None, begun + self.limits.wall)
         progress.room = self.limits.result
-        faults = forks = 0
-        while forks <= RESTARTS and (forks == 0 or time.monotonic() < begun + self.limits.wall):
+        faults = forks = vain = 0
+        while forks <= RESTARTS and vain <= VAIN and (forks == 0 or time.monotonic() < begun + self.limits.wall):
+            before = progress.known
             try:
                 finished = self._fork(progress)
             except ZygoteDied:
@@ -89,6 +91,7 @@ class Sandbox:
             if finished:
                 break
             forks += 1
+            vain = vain + 1 if progress.known == before else 0
         return _result(progress, begun)
 
     def _fork(self, progress: Progress) -> bool:

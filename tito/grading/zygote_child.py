@@ -44,6 +44,8 @@ class Zygote:
                 importlib.import_module(name)
         self.lesson = sibling("lesson_child")
         self.confine = sibling("confine_child")
+        pristine = sibling("pristine_child").Pristine(told["imports"], told["path"][0])
+        self.parts = (pristine, sibling("notebook_child"))
         self.known: dict[tuple[str, str, int], CodeType] = {}
         for lesson, name, source in told["known"]:
             for flags in (0, self.lesson.FUTURE):
@@ -156,7 +158,7 @@ class Zygote:
                 os.setsid()
             self.confinement.apply(request["cpu"])
             sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-            self.lesson.begin(job, events, self.known, self.reference)
+            self.lesson.begin(job, events, self.known, self.reference, self.parts)
             code = 0
         except BaseException as error:
             with contextlib.suppress(BaseException):

@@ -1,0 +1,4 @@
+# Uses a function in a cell above its definition.
+# on: solved
+# %% before matmul
+print(matmul([[1, 2]], [[3], [4]]))

@@ -1,0 +1,6 @@
+# A recursion limit so low that nothing more can be called.
+# on: solved
+# %% last
+import sys
+
+sys.setrecursionlimit(50)

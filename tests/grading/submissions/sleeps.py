@@ -1,0 +1,6 @@
+# Sleeps, which costs no processor time.
+# on: solved
+# %% last
+import time
+
+time.sleep(600)
