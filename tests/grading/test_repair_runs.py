@@ -7,11 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import grading.test_repair as edits
 import pytest
 from grading.lessons import Page, assignment, released, solved
 from support import ROOT
-
-from grading import test_repair as edits
 
 RUN = """
 import __future__, json, sys, types
