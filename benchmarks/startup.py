@@ -54,6 +54,8 @@ def main() -> int:
             "pytest",
             "-q",
             "-o",
+            "addopts=",
+            "-o",
             "python_files=*_dev.py",
             "-p",
             "no:cacheprovider",

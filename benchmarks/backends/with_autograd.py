@@ -60,7 +60,7 @@ def mlp(given: Arrays) -> Run:
 
 
 def _conv(x: Array, w: Array, b: Array, padding: int) -> Array:
-    """A convolution by patches and one product: its own `convolve` takes ten times as long."""
+    """A convolution by patches and one product: its own `convolve` takes some thirty times as long."""
     if padding:
         x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), "constant")
     o, c, kh, kw = w.shape

@@ -261,17 +261,18 @@ def layer_norm(given: Arrays) -> Run:
     """Forward and backward from g."""
     x, w, b, g = (given[name] for name in "xwbg")
     size = x.dtype.type(x.shape[1])
+    share = np.full((x.shape[1], 1), 1 / size, x.dtype)  # a product takes row means faster than np.mean
     y, x_hat, dx = np.empty_like(x), np.empty_like(x), np.empty_like(x)
 
     def run() -> list[Array]:
-        np.subtract(x, x.mean(axis=1, keepdims=True), out=x_hat)
+        np.subtract(x, x @ share, out=x_hat)
         inverse = (1 / np.sqrt(np.einsum("rf,rf->r", x_hat, x_hat) / size + np.float32(1e-5)))[:, None]
         np.multiply(x_hat, inverse, out=x_hat)
         np.multiply(x_hat, w, out=y)
         np.add(y, b, out=y)
         dw, db = np.einsum("rf,rf->f", g, x_hat), g.sum(axis=0)
         np.multiply(g, w, out=dx)
-        mean_g, mean_gx = dx.mean(axis=1, keepdims=True), np.einsum("rf,rf->r", dx, x_hat)[:, None] / size
+        mean_g, mean_gx = dx @ share, np.einsum("rf,rf->r", dx, x_hat)[:, None] / size
         np.subtract(dx, mean_g, out=dx)
         np.multiply(x_hat, mean_gx, out=x_hat)
         np.subtract(dx, x_hat, out=dx)
