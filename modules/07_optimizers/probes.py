@@ -27,8 +27,8 @@ def _half(lesson):
     """An optimizer whose step is half the gradient."""
 
     class Half(lesson.Optimizer):
-        def _rule(self, g, state, scratch, t, group):
-            g *= 0.5
+        def _rule(self, g, state, step, t, group):
+            np.multiply(g, 0.5, out=step)
 
     return Half
 
@@ -45,21 +45,31 @@ def _path(kind, rng, steps=6, **options):
     return found
 
 
+def _used_gradients(kind, rng, **options):
+    """The gradient of a parameter that has a block for itself, after two steps: the rule may only have read it."""
+    w = _parameter(rng.normal(size=5), rng.normal(size=5))
+    optimizer = kind([w], **options)
+    optimizer.step()
+    optimizer.step()
+    return w.grad
+
+
 def steps_in_place(lesson, rng):
     """A step changes what has a gradient, in the same memory, and neither gradients nor the rest."""
-    w, skipped, last = (_parameter(rng.normal(size=shape)) for shape in ((2, 3), (4,), ()))
-    w.grad, last.grad = rng.normal(size=(2, 3)), np.array(rng.normal())
-    optimizer = _half(lesson)([w, skipped, last])
-    memory, gradients = w.numpy(), [w.grad, last.grad]
+    parameters = [_parameter(rng.normal(size=shape)) for shape in ((2, 3), (2,), (4,), ())]
+    w, beside, _, last = parameters
+    w.grad, beside.grad, last.grad = rng.normal(size=(2, 3)), rng.normal(size=2), np.array(rng.normal())
+    optimizer = _half(lesson)(parameters)
+    memory, gradients = w.numpy(), [w.grad, beside.grad, last.grad]
     optimizer.step()
-    once = [each.numpy().copy() for each in (w, skipped, last)]
+    once = [each.numpy().copy() for each in parameters]
     optimizer.step()
     return {
         "once": once,
-        "twice": [w, skipped, last],
+        "twice": parameters,
         "gradients": gradients,
         "same memory": w.numpy() is memory,
-        "versions": [each.version for each in (w, skipped, last)],
+        "versions": [each.version for each in parameters],
     }
 
 
@@ -94,7 +104,13 @@ def decay_joins_the_gradient(lesson, rng):
     changed, scratch = g.copy(), np.zeros(4)
     returned = optimizer._decay(w, changed, scratch, {"weight_decay": amount})
     optimizer.step()
-    return {"weights": w, "gradient": changed, "in place": returned is None, "after a step": [one, other]}
+    return {
+        "weights": w,
+        "gradient": changed,
+        "in place": returned is None,
+        "after a step": [one, other],
+        "their gradients": [one.grad, other.grad],
+    }
 
 
 def sgd_paths(lesson, rng):
@@ -107,6 +123,7 @@ def sgd_paths(lesson, rng):
         "nesterov": _path(lesson.SGD, rng, lr=lr, momentum=momentum, nesterov=True),
         "decay": _path(lesson.SGD, rng, lr=lr, weight_decay=decay),
         "all": _path(lesson.SGD, rng, lr=lr, momentum=momentum, weight_decay=decay, nesterov=True),
+        "gradient": [_used_gradients(lesson.SGD, rng, momentum=momentum, nesterov=each) for each in (False, True)],
     }
 
 
@@ -135,7 +152,17 @@ def rmsprop_paths(lesson, rng):
         "others": _path(lesson.RMSprop, rng, lr=0.1, alpha=alpha, eps=eps),
         "decay": _path(lesson.RMSprop, rng, lr=0.1, alpha=alpha, weight_decay=0.2),
         "no average": _path(lesson.RMSprop, rng, lr=0.1, alpha=0, eps=1.0),
+        "gradient": _used_gradients(lesson.RMSprop, rng),
     }
+
+
+def averages_in_place(lesson, rng):
+    """A running average changes in its own memory, and what joins it stays, unless it is the scratch memory too."""
+    mean, other, new = (rng.normal(size=4) for _ in range(3))
+    keep, itself = float(rng.uniform(0.1, 0.9)), new.copy()
+    lesson._average(mean, new, keep, np.zeros(4))
+    lesson._average(other, itself, keep, itself)
+    return {"means": [mean, other], "new": new}
 
 
 def adam_paths(lesson, rng):
@@ -145,6 +172,7 @@ def adam_paths(lesson, rng):
         "default": _path(lesson.Adam, rng, steps=12),
         "others": _path(lesson.Adam, rng, lr=0.05, betas=betas, eps=0.1),
         "decay": _path(lesson.Adam, rng, lr=0.05, weight_decay=0.3),
+        "gradient": _used_gradients(lesson.Adam, rng),
     }
 
 
@@ -263,7 +291,7 @@ PROBES = {
     "test-step": [steps_in_place, steps_of_every_kind, zero_grad_forgets],
     "test-decay": [decay_joins_the_gradient],
     "test-sgd": [sgd_paths, sgd_groups],
-    "test-rmsprop": [rmsprop_paths],
+    "test-rmsprop": [rmsprop_paths, averages_in_place],
     "test-adam": [adam_paths, adam_counts_each_parameter],
     "test-adamw": [adamw_paths],
     "test-state": [state_resumes, state_is_a_copy, state_of_nothing],

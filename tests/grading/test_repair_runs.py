@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import grading.test_repair as edits
 import pytest
 from grading import test_repair as edits
 from grading.lessons import Page, assignment, released, solved

@@ -6,16 +6,17 @@ def other_step(self):
     for group, slab, blocks in self._ready():
         for start, stop, updates in blocks:
             state = {name: slab.state[name][start:stop] for name in slab.state}
-            g, scratch = slab.gradient[: stop - start], slab.scratch[: stop - start]
+            g, step = slab.gradient[: stop - start], slab.scratch[: stop - start]
             parts = slab.parts(start, stop)
             for _, grad, place in parts:
                 np.copyto(g[place], grad)
             if group.get("weight_decay"):
                 for w, _, place in parts:
-                    self._decay(w, g[place], scratch[place], group)
-            self._rule(g, state, scratch, 1 + updates, group)
+                    self._decay(w, g[place], step[place], group)
+            step.fill(np.nan)
+            self._rule(g, state, step, 1 + updates, group)
             for w, _, place in parts:
-                np.subtract(w, g[place], out=w)
+                np.subtract(w, step[place], out=w)
         slab.done()
 
 
@@ -33,25 +34,30 @@ def other_zero(self):
 Optimizer.step, Optimizer._decay, Optimizer.zero_grad = other_step, other_decay, other_zero
 
 
-def other_sgd(self, g, state, scratch, t, group):
+def other_sgd(self, g, state, step, t, group):
+    ahead = g
     if group["momentum"]:
         v = state["velocity"]
         v[...] = group["momentum"] * v + g
-        g[...] = g + group["momentum"] * v if group["nesterov"] else v
-    g[...] = group["lr"] * g
+        ahead = g + group["momentum"] * v if group["nesterov"] else v
+    step[...] = group["lr"] * ahead
 
 
-def other_rmsprop(self, g, state, scratch, t, group):
+def _average(mean, new, keep, scratch):
+    mean[...] = mean + (1 - keep) * (new - mean)
+
+
+def other_rmsprop(self, g, state, step, t, group):
     v, alpha = state["v"], group["alpha"]
     v += (1 - alpha) * (g * g - v)
-    g[...] = group["lr"] * g / (v**0.5 + group["eps"])
+    step[...] = group["lr"] * g / (v**0.5 + group["eps"])
 
 
-def other_adam(self, g, state, scratch, t, group):
+def other_adam(self, g, state, step, t, group):
     (one, two), m, v = group["betas"], state["m"], state["v"]
     m[...] = one * m + (1 - one) * g
     v[...] = two * v + (1 - two) * g**2
-    g[...] = group["lr"] * (m / (1 - one**t)) / (np.sqrt(v / (1 - two**t)) + group["eps"])
+    step[...] = group["lr"] * (m / (1 - one**t)) / (np.sqrt(v / (1 - two**t)) + group["eps"])
 
 
 def other_adamw_decay(self, w, g, scratch, group):
