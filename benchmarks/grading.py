@@ -129,8 +129,8 @@ from tito.workspace import find_workspace
 from tito.grading.assignment import load_assignment
 from tito.grading.batch import task_of
 from tito.grading.engine import Setup, close_engines, grade
-from tito.grading.isolation import choose
-from tito.grading.jobs import Limits
+from tito.grading.sandbox.isolation import choose
+from tito.grading.sandbox.jobs import Limits
 from tito.grading.place import place_of
 workspace = find_workspace(Path.cwd())
 place, module = place_of(workspace), workspace.course.resolve("03")

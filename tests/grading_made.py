@@ -11,7 +11,7 @@ from support import ROOT
 
 from tito.course import load_course
 from tito.grading.assignment import Assignment, load_assignment
-from tito.grading.gradebook_schema import nbgrader_api
+from tito.grading.books.gradebook_schema import nbgrader_api
 from tito.grading.place import Place
 from tito.grading.records import Answer, CellScore, GradeRecord, ProbeScore, Status
 from tito.notebook import Role, to_ipynb

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from tito.grading.assignment import Assignment, load_assignment
-from tito.grading.jobs import ProbeRun
 from tito.grading.judge import compare
 from tito.grading.records import ProbeScore
+from tito.grading.sandbox.jobs import ProbeRun
 from tito.notebook import parse
 from tito.release import release
 from tito.workspace import find_workspace

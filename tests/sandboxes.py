@@ -10,10 +10,10 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from tito.grading.isolation import Isolation
-from tito.grading.jobs import Job, JobCell, Limits, RunResult
-from tito.grading.sandbox import Sandbox
-from tito.grading.zygote_child import descendants
+from tito.grading.sandbox.isolation import Isolation
+from tito.grading.sandbox.jobs import Job, JobCell, Limits, RunResult
+from tito.grading.sandbox.sandbox import Sandbox
+from tito.grading.sandbox.zygote_child import descendants
 
 WALLED = (Isolation.BWRAP, Isolation.LANDLOCK)
 LEVELS = (*WALLED, Isolation.LIMITS)

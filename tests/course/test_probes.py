@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from probing import COURSE, Variant, assignment_of, cells_of, run, stubbed, verdicts
 
-from tito.grading.jobs import ProbeRun
 from tito.grading.judge import probe_titles
+from tito.grading.sandbox.jobs import ProbeRun
 
 FOLDERS = [module.folder for module in COURSE.released]
 MUTANTS = tomllib.loads(Path(__file__).with_name("mutants.toml").read_text(encoding="utf-8"))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from grading.lessons import Page, assignment, at, ipynb, percent, released
 
-from tito.grading.reading import read_submission
-from tito.grading.repair import repair
+from tito.grading.submission.reading import read_submission
+from tito.grading.submission.repair import repair
 from tito.release import TEXT_STUB
 
 FIRST = "reflection-depth-width"

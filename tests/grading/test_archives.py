@@ -16,9 +16,9 @@ from grading.lessons import course
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tito.grading import archives
-from tito.grading.archives import STUDENT, Archive, BadArchive, Bounds
-from tito.grading.collect import collect
+from tito.grading.intake import archives
+from tito.grading.intake.archives import STUDENT, Archive, BadArchive, Bounds
+from tito.grading.intake.collect import collect
 from tito.grading.place import Place
 
 LESSON = b"# %%\nx = 1\n"

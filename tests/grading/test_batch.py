@@ -18,12 +18,12 @@ from tito.errors import EnvironmentFault, Exit, NothingRan, UsageError
 from tito.grading.assignment import Assignment, load_assignment
 from tito.grading.batch import Books, Run, chosen
 from tito.grading.engine import Setup, Task
-from tito.grading.isolation import Isolation
-from tito.grading.jobs import Limits
 from tito.grading.journal import Journal, verdict_key
 from tito.grading.place import Place
 from tito.grading.pool import TRIES, Brake, Workers, run
 from tito.grading.records import CellScore, GradeRecord, Status
+from tito.grading.sandbox.isolation import Isolation
+from tito.grading.sandbox.jobs import Limits
 from tito.report import Outcome
 
 

@@ -14,12 +14,12 @@ from grading.lessons import course, ipynb, percent, solved
 
 from tito.course import Module
 from tito.errors import EnvironmentFault
-from tito.grading import keeping
-from tito.grading.collect import Collected, collect
-from tito.grading.keeping import Action, seconds_of, stamp
+from tito.grading.intake import keeping
+from tito.grading.intake.collect import Collected, collect
+from tito.grading.intake.keeping import Action, seconds_of, stamp
+from tito.grading.intake.students import Roster, Sender, Student, UnknownStudent, sender_of, student_id
 from tito.grading.place import Place
-from tito.grading.reading import read_submission
-from tito.grading.students import Roster, Sender, Student, UnknownStudent, sender_of, student_id
+from tito.grading.submission.reading import read_submission
 
 MODULE: Module = course().resolve("03")
 PY, NOTEBOOK = percent(solved("03")), ipynb(solved("03"))

@@ -19,10 +19,10 @@ from grading_made import dump, layers, record, ungradable, unreadable
 from support import ROOT
 
 from tito.errors import EnvironmentFault
-from tito.grading.autograded import checksum
-from tito.grading.gradebook import open_gradebook, read, register, settle, write
-from tito.grading.gradebook_cells import saved_cells
-from tito.grading.policy import Lateness
+from tito.grading.books.autograded import checksum
+from tito.grading.books.gradebook import open_gradebook, read, register, settle, write
+from tito.grading.books.gradebook_cells import saved_cells
+from tito.grading.books.policy import Lateness
 from tito.notebook import Notebook
 
 LINEAR, DEPTH = "test-linear", "reflection-depth-width"
@@ -284,7 +284,7 @@ def test_grades_read_back_agree_with_nbgrader(gradebook: Any) -> None:
 def test_a_new_database_needs_no_alembic_on_the_path(tmp_path: Path) -> None:
     """Catches nbgrader's shell call, which fails where the environment is not activated and leaves no version."""
     url = f"sqlite:///{tmp_path / 'gradebook.db'}"
-    code = f"from tito.grading.gradebook import open_gradebook; open_gradebook({url!r}, 'course').close()"
+    code = f"from tito.grading.books.gradebook import open_gradebook; open_gradebook({url!r}, 'course').close()"
     done = subprocess.run(
         [sys.executable, "-c", code], env={"PATH": "/nowhere"}, cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -296,7 +296,7 @@ def test_a_new_database_needs_no_alembic_on_the_path(tmp_path: Path) -> None:
 def test_processes_that_start_together_make_one_database(tmp_path: Path) -> None:
     """Catches two creators that collide, of which one dies or leaves the schema half made."""
     url = f"sqlite:///{tmp_path / 'gradebook.db'}"
-    code = f"from tito.grading.gradebook import open_gradebook; open_gradebook({url!r}, 'course').close()"
+    code = f"from tito.grading.books.gradebook import open_gradebook; open_gradebook({url!r}, 'course').close()"
     running = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
     ended = [(each.communicate()[1], each.returncode) for each in running]
     assert ended == [(b"", 0)] * 2
@@ -314,7 +314,7 @@ def test_a_database_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
                 other.execute("BEGIN IMMEDIATE")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tito.grading.gradebook_schema._head", killed)
+    monkeypatch.setattr("tito.grading.books.gradebook_schema._head", killed)
     with pytest.raises(KeyboardInterrupt):
         open_gradebook(f"sqlite:///{path}", "course")
     with contextlib.closing(sqlite3.connect(path)) as other:

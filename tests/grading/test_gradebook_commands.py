@@ -14,8 +14,8 @@ import pytest
 from grading_made import course_folder, layers, record, unreadable
 from support import ROOT, Learner
 
-from tito.grading.autograded import Pages, write_page
-from tito.grading.gradebook import open_gradebook, write
+from tito.grading.books.autograded import Pages, write_page
+from tito.grading.books.gradebook import open_gradebook, write
 from tito.grading.journal import Journal
 
 

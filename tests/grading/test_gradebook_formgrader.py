@@ -14,9 +14,9 @@ import pytest
 from grading_made import course_folder, layers, record, unreadable
 
 from tito.errors import EnvironmentFault
-from tito.grading.autograded import Pages, write_config, write_page
-from tito.grading.formgrader import formgrader
-from tito.grading.gradebook import open_gradebook, read, write
+from tito.grading.books.autograded import Pages, write_config, write_page
+from tito.grading.books.formgrader import formgrader
+from tito.grading.books.gradebook import open_gradebook, read, write
 from tito.grading.place import Place
 
 DEPTH = "reflection-depth-width"

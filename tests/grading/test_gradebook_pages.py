@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from grading_made import course_folder, layers, record, ungradable, unreadable
 
-from tito.grading.autograded import Pages, inert, write_config, write_page
-from tito.grading.gradebook import open_gradebook, write
+from tito.grading.books.autograded import Pages, inert, write_config, write_page
+from tito.grading.books.gradebook import open_gradebook, write
 from tito.grading.records import GradeRecord
 
 PAGES = Pages(layers())

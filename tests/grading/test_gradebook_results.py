@@ -17,15 +17,15 @@ from grading_made import course_folder, layers, record, ungradable, unreadable
 from support import ROOT
 
 from tito.course import load_course
-from tito.grading.feedback import feedback_page
-from tito.grading.grade_export import Format, export, safe
-from tito.grading.grades import CellGrade, StudentGrade
-from tito.grading.policy import Lateness
+from tito.grading.books.feedback import feedback_page
+from tito.grading.books.grade_export import Format, export, safe
+from tito.grading.books.grades import CellGrade, StudentGrade
+from tito.grading.books.policy import Lateness
+from tito.grading.books.regrade import Cause, plan
+from tito.grading.books.reporting import histogram, report_of, report_page
+from tito.grading.books.results import Results
+from tito.grading.intake.students import Roster, Student
 from tito.grading.records import Answer, GradeRecord, Status
-from tito.grading.regrade import Cause, plan
-from tito.grading.reporting import histogram, report_of, report_page
-from tito.grading.results import Results
-from tito.grading.students import Roster, Student
 from tito.render import gradebook_views
 from tito.render.plain import lines
 
@@ -408,9 +408,9 @@ def test_whoever_loses_most_stands_first() -> None:
 
 def test_results_are_looked_up_in_the_grading_folder(tmp_path: Path) -> None:
     """Catches a report on another gradebook, and a penalty on points of yesterday."""
-    from tito.grading.gradebook import enrol, open_gradebook, write
+    from tito.grading.books.gradebook import enrol, open_gradebook, write
+    from tito.grading.books.results import results as look_up
     from tito.grading.journal import Journal
-    from tito.grading.results import results as look_up
 
     place = course_folder(tmp_path)
     due = {"due": {"03_layers": DUE}, "late": {"per_day": 10}}

@@ -9,10 +9,10 @@ from grading.bent import BENT
 from grading.lessons import percent, solved
 from grading.tricks import ALL, FOLDER, LESSON, NONE, WRONG, Grader, Wanted, full, grader, points, trick, wrong
 
-from tito.grading.isolation import Isolation
-from tito.grading.jobs import Ending
-from tito.grading.names import names_of
 from tito.grading.records import GradeRecord, Status
+from tito.grading.sandbox.isolation import Isolation
+from tito.grading.sandbox.jobs import Ending
+from tito.grading.submission.names import names_of
 
 SHORT = 20.0  # seconds for what never ends: a quarter of it for one cell
 

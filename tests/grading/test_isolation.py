@@ -16,10 +16,10 @@ from sandboxes import test_cell as graded
 from support import ROOT
 
 from tito.errors import EnvironmentFault, UsageError
-from tito.grading import confine_child, isolation
-from tito.grading.isolation import Isolation, choose
-from tito.grading.jobs import Ending
-from tito.grading.sandbox import Sandbox
+from tito.grading.sandbox import confine_child, isolation
+from tito.grading.sandbox.isolation import Isolation, choose
+from tito.grading.sandbox.jobs import Ending
+from tito.grading.sandbox.sandbox import Sandbox
 
 
 @pytest.fixture(scope="module", params=LEVELS, ids=lambda level: level.value)

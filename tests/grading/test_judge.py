@@ -9,8 +9,8 @@ import pytest
 
 from tito.errors import EnvironmentFault
 from tito.grading.assignment import Assignment, GradedCell
-from tito.grading.jobs import CellRun, Ending, ProbeRun, RunResult
 from tito.grading.judge import compare, earned, probe_titles, score
+from tito.grading.sandbox.jobs import CellRun, Ending, ProbeRun, RunResult
 from tito.report import Outcome
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tito.grading.messages import Malformed, Message, Reader
+from tito.grading.sandbox.messages import Malformed, Message, Reader
 from tito.report import Outcome
 
 

@@ -13,7 +13,7 @@ from support import ROOT
 
 from tito.course import Course, load_course
 from tito.errors import EnvironmentFault
-from tito.grading.policy import Policy, course_id, lateness, policy_of, read_timestamp
+from tito.grading.books.policy import Policy, course_id, lateness, policy_of, read_timestamp
 
 BERLIN = ZoneInfo("Europe/Berlin")
 A, B, C = "01_tensor", "02_activations", "03_layers"

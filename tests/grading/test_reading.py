@@ -11,9 +11,9 @@ from grading.lessons import Page, assignment, ipynb, ipynb3, percent, released, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tito.grading.course_cells import normal
-from tito.grading.reading import MAX_BYTES, Unreadable, read_submission
-from tito.grading.repair import repair
+from tito.grading.submission.course_cells import normal
+from tito.grading.submission.reading import MAX_BYTES, Unreadable, read_submission
+from tito.grading.submission.repair import repair
 
 PAGE = solved("03")
 PY, NOTEBOOK = percent(PAGE), ipynb(PAGE)

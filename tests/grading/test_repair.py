@@ -10,9 +10,9 @@ from grading.lessons import Page, assignment, at, course, ipynb, ipynb3, percent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tito.grading.course_cells import normal
-from tito.grading.reading import read_submission
-from tito.grading.repair import Repaired, repair
+from tito.grading.submission.course_cells import normal
+from tito.grading.submission.reading import read_submission
+from tito.grading.submission.repair import Repaired, repair
 from tito.notebook import Role
 
 MODULES = [module.folder for module in course().modules if module.released]

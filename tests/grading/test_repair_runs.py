@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import grading.test_repair as edits
 import pytest
-from grading import test_repair as edits
 from grading.lessons import Page, assignment, released, solved
 from support import ROOT
 

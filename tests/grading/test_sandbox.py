@@ -19,9 +19,9 @@ from sandboxes import test_cell as graded
 from support import ROOT
 
 from tito.errors import EnvironmentFault
-from tito.grading.isolation import Isolation, choose
-from tito.grading.jobs import Ending, Job, JobCell, RunResult
-from tito.grading.sandbox import RESTARTS, Sandbox
+from tito.grading.sandbox.isolation import Isolation, choose
+from tito.grading.sandbox.jobs import Ending, Job, JobCell, RunResult
+from tito.grading.sandbox.sandbox import RESTARTS, Sandbox
 from tito.report import Outcome
 
 
@@ -679,7 +679,7 @@ def test_a_killed_grader_leaves_no_process(level: Isolation, tmp_path: Path) -> 
             import sys, threading, time
             sys.path.insert(0, {str(ROOT / "tests")!r})
             from sandboxes import children, job, opened
-            from tito.grading.isolation import Isolation
+            from tito.grading.sandbox.isolation import Isolation
             sandbox = opened(Isolation({level.value!r}))
             sandbox.run(job("1"))
             few = len(children())

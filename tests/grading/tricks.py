@@ -12,9 +12,9 @@ from pathlib import Path
 from grading.lessons import Page, assignment, at, percent, released, solved
 
 from tito.grading.engine import Engine, Setup, Task
-from tito.grading.isolation import Isolation
-from tito.grading.jobs import Ending, Job, Limits, RunResult
 from tito.grading.records import GradeRecord, Status
+from tito.grading.sandbox.isolation import Isolation
+from tito.grading.sandbox.jobs import Ending, Job, Limits, RunResult
 
 LESSON = "03_layers"
 FOLDER = Path(__file__).with_name("submissions")

@@ -45,11 +45,11 @@ ALONE = {  # package -> the only files that may import it
     "pytest": ["tito/pytest_child.py"],
     "jupytext": ["tito/notebook.py"],
     "nbformat": [],
-    "nbgrader": ["tito/grading/"],
-    "dask": ["tito/grading/"],
-    "distributed": ["tito/grading/"],
-    "sqlalchemy": ["tito/grading/"],
-    "alembic": ["tito/grading/"],
+    "nbgrader": ["tito/grading/books/"],
+    "dask": ["tito/grading/cluster.py"],
+    "distributed": ["tito/grading/cluster.py"],
+    "sqlalchemy": ["tito/grading/books/"],
+    "alembic": ["tito/grading/books/"],
     "typer": ["tito/cli/"],
     "click": [],
     "numpy": ["tito/pytest_child.py", "tito/analysis/", "tito/grading/"],
@@ -60,8 +60,12 @@ POSIX = {
     *("fork", "killpg", "sched_getaffinity", "getuid", "geteuid", "setsid", "nice", "mkfifo", "wait4", "getpgid"),
     *("SIGKILL", "SIGALRM", "SIGHUP", "alarm", "setitimer"),
 }
-# Programs that tito.grading.isolation starts where it has found os.fork, and nowhere else.
-POSIX_PROGRAMS = ("tito/grading/zygote_child.py", "tito/grading/confine_child.py", "tito/grading/lesson_child.py")
+# Programs that tito.grading.sandbox.isolation starts where it has found os.fork, and nowhere else.
+POSIX_PROGRAMS = (
+    "tito/grading/sandbox/zygote_child.py",
+    "tito/grading/sandbox/confine_child.py",
+    "tito/grading/sandbox/lesson_child.py",
+)
 
 
 def name(path: Path) -> str:
@@ -108,6 +112,24 @@ def test_imports_go_down(path: Path) -> None:
         if used == "__version__":
             continue
         assert used == own or LAYERS[used] < LAYERS[own], f"{name(path)} imports {module}"
+
+
+# What the folders of grading import of it: data flows from left to right, and nothing flows back.
+GRADING = {
+    "sandbox": ("sandbox",),
+    "submission": ("submission", "sandbox.jobs", "assignment", "records"),
+    "intake": ("intake", "submission.reading", "place"),
+    "books": ("books", "intake.students", "assignment", "journal", "place", "records"),
+}
+
+
+@pytest.mark.parametrize("folder", GRADING)
+def test_the_folders_of_grading_keep_apart(folder: str) -> None:
+    """Catches a sandbox that knows of gradebooks, or a reader of submissions that runs them."""
+    allowed = tuple(f"tito.grading.{part}" for part in GRADING[folder])
+    for path in (ROOT / "tito" / "grading" / folder).glob("*.py"):
+        used = [module for module in imports(path) if module.startswith("tito.grading")]
+        assert [module for module in used if not module.startswith(allowed)] == [], name(path)
 
 
 @pytest.mark.parametrize("package", ALONE)

@@ -61,7 +61,7 @@ def collect(
     tito grade collect 03_layers --from submissions.zip
     tito grade collect 03_layers --from ~/class/03
     """
-    from tito.grading import collect as collecting
+    from tito.grading.intake import collect as collecting
     from tito.grading.place import place_of
     from tito.render import grade_views
 
@@ -128,9 +128,9 @@ def regrade(
     tito grade regrade 03_layers
     """
     from tito.grading import autograding
+    from tito.grading.books.regrade import plan as compared
     from tito.grading.journal import Journal
     from tito.grading.place import place_of
-    from tito.grading.regrade import plan as compared
     from tito.render import grade_views, gradebook_views
 
     place, target = place_of(session.workspace), session.module(module)

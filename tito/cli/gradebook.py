@@ -35,7 +35,7 @@ def manual(
     tito grade manual
     tito grade manual --port 8899
     """
-    from tito.grading.formgrader import serve_formgrader
+    from tito.grading.books.formgrader import serve_formgrader
     from tito.grading.place import place_of
 
     def tell(address: str) -> None:
@@ -57,8 +57,8 @@ def report(
     tito grade report 03_layers
     tito grade report 03_layers --html report.html
     """
-    from tito.grading import reporting
-    from tito.grading.autograded import replace_text
+    from tito.grading.books import reporting
+    from tito.grading.books.autograded import replace_text
     from tito.grading.place import place_of
     from tito.render import gradebook_views
 
@@ -75,7 +75,7 @@ def feedback(session: Session, module: ModuleArg, student: StudentOption = None,
     tito grade feedback 03_layers
     tito grade feedback 03_layers --student ada
     """
-    from tito.grading.feedback import write_feedback
+    from tito.grading.books.feedback import write_feedback
     from tito.grading.place import place_of
     from tito.render import gradebook_views
 
@@ -97,10 +97,10 @@ def export(
     tito grade export 03_layers
     tito grade export --format canvas --to canvas.csv
     """
-    from tito.grading import grade_export
-    from tito.grading.autograded import replace_text
+    from tito.grading.books import grade_export
+    from tito.grading.books.autograded import replace_text
+    from tito.grading.books.results import all_results, results
     from tito.grading.place import place_of
-    from tito.grading.results import all_results, results
     from tito.render import gradebook_views
 
     if layout not in [*grade_export.Format]:

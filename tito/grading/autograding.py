@@ -11,18 +11,20 @@ from pathlib import Path
 
 from tito.course import Module
 from tito.errors import EnvironmentFault
-from tito.grading import autograded, cluster, gradebook, isolation, pool
+from tito.grading import cluster, pool
 from tito.grading.assignment import Assignment, load_assignment
 from tito.grading.batch import Books, Run, chosen
+from tito.grading.books import autograded, gradebook
+from tito.grading.books.policy import course_id
+from tito.grading.books.results import lateness_of
 from tito.grading.engine import Setup
-from tito.grading.jobs import Limits
+from tito.grading.intake.keeping import finish
+from tito.grading.intake.students import read_roster
 from tito.grading.journal import Journal
-from tito.grading.keeping import finish
 from tito.grading.place import Place
-from tito.grading.policy import course_id
 from tito.grading.records import GradeRecord
-from tito.grading.results import lateness_of
-from tito.grading.students import read_roster
+from tito.grading.sandbox import isolation
+from tito.grading.sandbox.jobs import Limits
 from tito.lifecycle.batch import jobs_from
 from tito.workspace import exclusively
 

@@ -12,12 +12,12 @@ from pathlib import PurePath
 
 from tito.grading import judge
 from tito.grading.assignment import Assignment
-from tito.grading.isolation import Isolation
-from tito.grading.jobs import Job, JobCell, Limits
-from tito.grading.reading import Unreadable, read_submission
 from tito.grading.records import CellScore, GradeRecord, Status
-from tito.grading.repair import repair
-from tito.grading.sandbox import Sandbox
+from tito.grading.sandbox.isolation import Isolation
+from tito.grading.sandbox.jobs import Job, JobCell, Limits
+from tito.grading.sandbox.sandbox import Sandbox
+from tito.grading.submission.reading import Unreadable, read_submission
+from tito.grading.submission.repair import repair
 from tito.notebook import Role
 from tito.report import Outcome
 

@@ -15,13 +15,14 @@ from tito.errors import EnvironmentFault
 from tito.grading.records import GradeRecord, record_from
 
 _HERE = Path(__file__).parent
+_MAKES_VERDICTS = ("assignment.py", "engine.py", "judge.py", "submission/*.py", "sandbox/*.py")
 
 
 @cache
 def grader_hash() -> str:
-    """What a verdict depends on in the grader itself: the code of this folder, as a SHA-256."""
+    """What a verdict depends on in the grader itself: the code that makes it, as a SHA-256."""
     digest = hashlib.sha256(__version__.encode())
-    for path in sorted(_HERE.rglob("*.py")):
+    for path in sorted(path for part in _MAKES_VERDICTS for path in _HERE.glob(part)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

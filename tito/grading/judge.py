@@ -11,8 +11,8 @@ import numpy as np
 
 from tito.errors import EnvironmentFault
 from tito.grading.assignment import Assignment, GradedCell
-from tito.grading.jobs import CellRun, Ending, ProbeRun, RunResult
 from tito.grading.records import CellScore, ProbeScore
+from tito.grading.sandbox.jobs import CellRun, Ending, ProbeRun, RunResult
 from tito.report import Outcome
 
 _CLOSE = {2: (1e-2, 1e-3), 4: (1e-5, 1e-6), 8: (1e-9, 1e-12)}  # bytes of a float: rtol, atol

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from tito.errors import Exit
 from tito.grading.batch import Autograded, Graded
-from tito.grading.collect import Collected
-from tito.grading.keeping import Action
+from tito.grading.intake.collect import Collected
+from tito.grading.intake.keeping import Action
 from tito.grading.records import GradeRecord, Status
 from tito.grading.releasing import Released
 from tito.render.blocks import Block, Field, Mark, Next, Table, Text

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tito.grading.feedback import FeedbackWritten
-from tito.grading.grade_export import Exported
-from tito.grading.regrade import Move, Plan
-from tito.grading.reporting import Report, StudentRow, cells_of, difficulty_cells, summary
+from tito.grading.books.feedback import FeedbackWritten
+from tito.grading.books.grade_export import Exported
+from tito.grading.books.regrade import Move, Plan
+from tito.grading.books.reporting import Report, StudentRow, cells_of, difficulty_cells, summary
 from tito.render.blocks import Block, Field, Mark, Next, Table, Text, Verbatim
 
 _BAR = 40  # characters of the longest bar

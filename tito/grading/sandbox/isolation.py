@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tito.errors import EnvironmentFault, UsageError
-from tito.grading.jobs import Limits
+from tito.grading.sandbox.jobs import Limits
 
 PROGRAM = Path(__file__).with_name("zygote_child.py")
 _PARTS = tuple(f"{name}_child.py" for name in ("zygote", "lesson", "confine", "pristine", "notebook"))
@@ -150,7 +150,7 @@ class Folder:
 
     def remove(self) -> None:
         """Remove it, whatever a submission has put there."""
-        from tito.grading.zygote_child import wipe
+        from tito.grading.sandbox.zygote_child import wipe
 
         wipe(str(self.root / "work"))
         shutil.rmtree(self.root, ignore_errors=True)

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tito.grading.assignment import Assignment
-from tito.grading.gradebook_cells import register_cells
-from tito.grading.gradebook_schema import nbgrader_api, open_gradebook
-from tito.grading.gradebook_verdicts import write_verdicts
-from tito.grading.grades import CellGrade, StudentGrade, storable
-from tito.grading.policy import Lateness
+from tito.grading.books.gradebook_cells import register_cells
+from tito.grading.books.gradebook_schema import nbgrader_api, open_gradebook
+from tito.grading.books.gradebook_verdicts import write_verdicts
+from tito.grading.books.grades import CellGrade, StudentGrade, storable
+from tito.grading.books.policy import Lateness
+from tito.grading.intake.students import Student
 from tito.grading.records import GradeRecord, Status
-from tito.grading.students import Student
 
 __all__ = ["enrol", "open_gradebook", "read", "register", "settle", "write"]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from tito.course import Module
 from tito.errors import NothingRan
-from tito.grading.grades import StudentGrade
+from tito.grading.books.grades import StudentGrade
+from tito.grading.books.policy import Lateness, course_id, lateness, policy_of, read_timestamp
+from tito.grading.intake.students import Roster, Student, read_roster
 from tito.grading.journal import Journal
 from tito.grading.place import Place
-from tito.grading.policy import Lateness, course_id, lateness, policy_of, read_timestamp
 from tito.grading.records import GradeRecord, Status
-from tito.grading.students import Roster, Student, read_roster
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def results(place: Place, module: Module, url: str = "") -> Results:
     records = {student: record for student, (_, record) in Journal(place.journal).latest(module.folder).items()}
     if not records or not (url or (place.root / "gradebook.db").exists()):
         raise NothingRan(f"No submission of {module.folder} has been graded.", f"tito grade autograde {module.folder}")
-    from tito.grading.gradebook import open_gradebook, read
+    from tito.grading.books.gradebook import open_gradebook, read
 
     with open_gradebook(url or place.database, course_id(place.course)) as gradebook:
         grades = read(gradebook, module.folder)

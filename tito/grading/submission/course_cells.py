@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tito.grading.assignment import Assignment
-from tito.grading.names import Names, names_of
+from tito.grading.submission.names import Names, names_of
 from tito.notebook import Role
 
 _NOTHING = names_of("")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from tito.grading.gradebook_cells import Cells
-from tito.grading.grades import storable
-from tito.grading.policy import Lateness
+from tito.grading.books.gradebook_cells import Cells
+from tito.grading.books.grades import storable
+from tito.grading.books.policy import Lateness
 from tito.grading.records import GradeRecord, Status
 
 NO_RESPONSE = "No response."  # nbgrader's words for a cell that is as it was released

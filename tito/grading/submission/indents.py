@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tito.grading.names import MAX_PARSED, names_of
+from tito.grading.submission.names import MAX_PARSED, names_of
 
 _INVISIBLE = {0xA0: " ", 0x2007: " ", 0x202F: " ", 0x200B: None, 0x200C: None, 0x200D: None, 0x2060: None, 0xFEFF: None}
 _COMMAND = re.compile(r"^([ \t]*)((?:%|!|\?)[^\n]*|[\w.]+\?{1,2}[ \t]*)$", re.MULTILINE)

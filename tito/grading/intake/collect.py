@@ -12,13 +12,12 @@ from typing import Any, ClassVar
 from tito.course import Course, Module
 from tito.errors import EnvironmentFault
 from tito.facts import Facts
-from tito.grading import archives
-from tito.grading.archives import BadArchive
-from tito.grading.choosing import Choice, NoSureChoice, choose
-from tito.grading.keeping import TIMESTAMP, Action, finish, keep, quarantine, seconds_of, stamp
-from tito.grading.place import Place, notebook_name
-from tito.grading.sources import Handed, Refused, look_through, opened
-from tito.grading.students import (
+from tito.grading.intake import archives
+from tito.grading.intake.archives import BadArchive
+from tito.grading.intake.choosing import Choice, NoSureChoice, choose
+from tito.grading.intake.keeping import TIMESTAMP, Action, finish, keep, quarantine, seconds_of, stamp
+from tito.grading.intake.sources import Handed, Refused, look_through, opened
+from tito.grading.intake.students import (
     Roster,
     Sender,
     UnknownStudent,
@@ -28,6 +27,7 @@ from tito.grading.students import (
     sender_of,
     student_id,
 )
+from tito.grading.place import Place, notebook_name
 
 _WRAPPERS = ("submission", "submitted", "assignment", "download", "export")  # in the name of a folder of a class
 

@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from tito.errors import EnvironmentFault
-from tito.grading import archives
-from tito.grading.archives import CLASS, MAX_DEPTH, STUDENT, Archive, BadArchive
-from tito.grading.students import sender_of
+from tito.grading.intake import archives
+from tito.grading.intake.archives import CLASS, MAX_DEPTH, STUDENT, Archive, BadArchive
+from tito.grading.intake.students import sender_of
 
 MAX_DEEP = 12  # folders inside folders
 MAX_FILE = 64 << 20  # bytes of a file that is read

@@ -14,7 +14,7 @@ from typing import Any
 
 from tito.course import Module
 from tito.grading.assignment import Assignment
-from tito.grading.grades import storable
+from tito.grading.books.grades import storable
 from tito.grading.place import Place, notebook_name
 from tito.grading.records import CellScore, GradeRecord, Status
 from tito.notebook import Cell, to_ipynb

@@ -11,10 +11,10 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from tito.facts import Facts
-from tito.grading.grades import StudentGrade, storable
-from tito.grading.policy import Lateness
-from tito.grading.results import Results
-from tito.grading.students import Student
+from tito.grading.books.grades import StudentGrade, storable
+from tito.grading.books.policy import Lateness
+from tito.grading.books.results import Results
+from tito.grading.intake.students import Student
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 Value = str | float

@@ -12,12 +12,12 @@ from typing import ClassVar
 from tito.course import Module
 from tito.errors import UsageError
 from tito.facts import Facts
-from tito.grading.autograded import replace_text
-from tito.grading.grades import CellGrade, StudentGrade
-from tito.grading.page import document, table, tag, text
+from tito.grading.books.autograded import replace_text
+from tito.grading.books.grades import CellGrade, StudentGrade
+from tito.grading.books.page import document, table, tag, text
+from tito.grading.books.results import Results, results
 from tito.grading.place import Place, notebook_name
 from tito.grading.records import Answer, CellScore, GradeRecord, Status
-from tito.grading.results import Results, results
 
 
 @dataclass(frozen=True)

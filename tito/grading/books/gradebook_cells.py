@@ -10,7 +10,7 @@ from typing import Any
 
 from tito.errors import EnvironmentFault
 from tito.grading.assignment import Assignment
-from tito.grading.autograded import checksum, locked
+from tito.grading.books.autograded import checksum, locked
 from tito.notebook import Cell, Role
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}

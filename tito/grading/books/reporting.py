@@ -10,11 +10,11 @@ from typing import ClassVar
 
 from tito.course import Module
 from tito.facts import Facts
-from tito.grading.grade_export import possible
-from tito.grading.page import document, table, tag, text
+from tito.grading.books.grade_export import possible
+from tito.grading.books.page import document, table, tag, text
+from tito.grading.books.results import Results, results
 from tito.grading.place import Place
 from tito.grading.records import Status
-from tito.grading.results import Results, results
 
 BINS = 10
 

@@ -8,24 +8,11 @@ from pathlib import Path
 from types import TracebackType
 
 from tito.errors import EnvironmentFault
-from tito.grading.conversation import Conversation, Progress
-from tito.grading.isolation import Folder, Isolation, choose, planned
-from tito.grading.jobs import CellRun, Ending, Job, JobCell, Limits, ProbeRun, RunResult
-from tito.grading.zygote import Zygote, ZygoteDied
+from tito.grading.sandbox.conversation import Conversation, Progress
+from tito.grading.sandbox.isolation import Folder, Isolation, planned
+from tito.grading.sandbox.jobs import CellRun, Ending, Job, Limits, ProbeRun, RunResult
+from tito.grading.sandbox.zygote import Zygote, ZygoteDied
 from tito.report import Outcome
-
-__all__ = [
-    "CellRun",
-    "Ending",
-    "Isolation",
-    "Job",
-    "JobCell",
-    "Limits",
-    "ProbeRun",
-    "RunResult",
-    "Sandbox",
-    "choose",
-]
 
 RESTARTS = 64  # forks beyond the first: one function that crashes may be called by many tests and probes
 VAIN = 2  # of them in a row that found out nothing new: what ends the process is in none of its parts

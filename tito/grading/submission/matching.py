@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from tito.grading.assignment import Assignment
-from tito.grading.course_cells import CourseCell, course_cells, normal
-from tito.grading.names import excerpt, names_of
-from tito.grading.reading import RawCell
+from tito.grading.submission.course_cells import CourseCell, course_cells, normal
+from tito.grading.submission.names import excerpt, names_of
+from tito.grading.submission.reading import RawCell
 from tito.notebook import Role
 
 _REJOINED = 10  # pieces looked at for the rest of a cut cell

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from tito.grading.grades import storable
+from tito.grading.books.grades import storable
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --soft: #5b616b; --line: #d5d9e0; --page: #ffffff; --box: #f4f6f9;

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from tito.errors import EnvironmentFault
-from tito.grading.jobs import CellRun, Ending, Job, JobCell, Limits, ProbeRun
-from tito.grading.messages import Malformed, Message, Reader
-from tito.grading.zygote import Zygote, ZygoteDied
+from tito.grading.sandbox.jobs import CellRun, Ending, Job, JobCell, Limits, ProbeRun
+from tito.grading.sandbox.messages import Malformed, Message, Reader
+from tito.grading.sandbox.zygote import Zygote, ZygoteDied
 from tito.report import Outcome
 
 PROBE_SECONDS = 10.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tito.grading.assignment import Question
-from tito.grading.course_cells import CourseCell, normal
-from tito.grading.reading import RawCell
 from tito.grading.records import Answer
+from tito.grading.submission.course_cells import CourseCell, normal
+from tito.grading.submission.reading import RawCell
 from tito.notebook import Role
 from tito.release import TEXT_STUB
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tito.grading.answers import read_answers
 from tito.grading.assignment import Assignment, GradedCell
-from tito.grading.course_cells import CourseCell, course_cells
-from tito.grading.matching import Piece, listed, match
-from tito.grading.names import names_of
-from tito.grading.reading import Reading
 from tito.grading.records import Answer
-from tito.grading.sandbox import JobCell
+from tito.grading.sandbox.jobs import JobCell
+from tito.grading.submission.answers import read_answers
+from tito.grading.submission.course_cells import CourseCell, course_cells
+from tito.grading.submission.matching import Piece, listed, match
+from tito.grading.submission.names import names_of
+from tito.grading.submission.reading import Reading
 from tito.notebook import Role
 
 _PASSES = 5  # of putting cells behind what they need

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tito.errors import LearnerError
-from tito.grading.indents import runnable
+from tito.grading.submission.indents import runnable
 from tito.notebook import MalformedNotebook, parse
 
 MAX_BYTES = 64 << 20  # of a file, outputs of a notebook included

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tito.errors import EnvironmentFault
-from tito.grading.isolation import Folder, Plan
+from tito.grading.sandbox.isolation import Folder, Plan
 
 _START_SECONDS = 60.0
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from tito.course import Course, Module
 from tito.errors import LearnerError
+from tito.grading.intake.sources import Handed
+from tito.grading.intake.students import sender_of
 from tito.grading.place import notebook_name
-from tito.grading.reading import Unreadable, read_submission
-from tito.grading.sources import Handed
-from tito.grading.students import sender_of
+from tito.grading.submission.reading import Unreadable, read_submission
 
 _COPY = re.compile(r"(?:[ _-]*\((\d+)\)|-(\d+)|[ _-]*copy[ _-]*(\d*))$", re.IGNORECASE)
 

@@ -18,12 +18,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tito.errors import EnvironmentFault
-from tito.grading.autograded import write_config
-from tito.grading.gradebook import enrol, open_gradebook, settle
+from tito.grading.books.autograded import write_config
+from tito.grading.books.gradebook import enrol, open_gradebook, settle
+from tito.grading.books.policy import course_id
+from tito.grading.books.results import lateness_of
+from tito.grading.intake.students import read_roster
 from tito.grading.place import Place
-from tito.grading.policy import course_id
-from tito.grading.results import lateness_of
-from tito.grading.students import read_roster
 
 _PATIENCE = 120.0  # seconds for the server to start
 

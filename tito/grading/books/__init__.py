@@ -1,0 +1,1 @@
+"""What becomes of verdicts: the gradebook, graded notebooks, feedback, reports, exports."""
