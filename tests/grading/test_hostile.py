@@ -14,7 +14,7 @@ from tito.grading.sandbox.isolation import Isolation
 from tito.grading.sandbox.jobs import Ending
 from tito.grading.submission.names import names_of
 
-SHORT = 20.0  # seconds for what never ends: a quarter of it for one cell
+SHORT = 8.0  # seconds for what never ends: a quarter of it for one cell
 
 # What every submission of the folder must come to.
 TRICKS = {

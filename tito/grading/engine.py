@@ -96,7 +96,7 @@ class Engine:
         seed = int.from_bytes(hmac.digest(self.setup.secret, message, "sha256")[:8])
         longest = SHARE * self.setup.limits.wall  # else a test without an end would leave no time for the others
         cells = tuple(replace(cell, seconds=min(cell.seconds, longest)) for cell in mended.cells)
-        job = Job(assignment.name, cells, assignment.probes_source, probes, seed)
+        job = Job(assignment.name, cells, assignment.probes_source, probes, seed, min(Job.probe_seconds, longest))
         expected = self.reference.run(replace(job, cells=()))
         run = self.sandbox.run(job)
         return replace(

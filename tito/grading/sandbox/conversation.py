@@ -21,7 +21,6 @@ from tito.grading.sandbox.messages import Malformed, Message, Reader
 from tito.grading.sandbox.zygote import Zygote, ZygoteDied
 from tito.report import Outcome
 
-PROBE_SECONDS = 10.0
 GRACE = 2.0  # seconds beyond a cell's own limit, which the process cannot have slept through
 _PRINTED = 1024  # times the output that is kept, before the process is ended: megabytes are no crime
 _CHUNK = 1 << 16  # as much as a pipe holds
@@ -184,7 +183,7 @@ class Conversation:
         self.waiting = [("probe", index) for index, _ in wanted] + [("done", 0)]
         source = job.probes_source if wanted else ""
         self.progress.probed = True
-        self._tell({"source": source, "wanted": wanted, "seed": job.seed, "seconds": PROBE_SECONDS})
+        self._tell({"source": source, "wanted": wanted, "seed": job.seed, "seconds": job.probe_seconds})
 
     def _tell(self, message: dict[str, Any]) -> None:
         data = json.dumps(message).encode()
@@ -250,14 +249,15 @@ class Conversation:
             if self.repeating and kind == "cell" and message.index not in self.progress.cells:
                 _emptied(self._read_output)
                 self.repeating = False
-            own = self.progress.job.cells[due[1]].seconds if kind == "cell" else PROBE_SECONDS
+            job = self.progress.job
+            own = job.cells[due[1]].seconds if kind == "cell" else job.probe_seconds
             self._allow(self.progress.limit(own) * 1.25)
             return
         if kind in ("cell", "probe") and self.current != due:
             raise Malformed("ended before it began")
         del self.waiting[0]
         self.current = None
-        self._allow(PROBE_SECONDS)
+        self._allow(self.progress.job.probe_seconds)
         if kind == "cell":
             self._keep_cell(message)
         elif kind == "probe":

@@ -54,6 +54,7 @@ class Job:
     probes_source: str = ""
     probes: tuple[str, ...] = ()  # function names, each called with (lesson, rng)
     seed: int = 0
+    probe_seconds: float = 10.0  # for each
 
 
 @dataclass(frozen=True)
