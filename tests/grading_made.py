@@ -41,7 +41,11 @@ def record(student: str, lost: tuple[str, ...] = (), answered: tuple[str, ...] =
             Outcome.FAILED if cell.grade_id in kept else Outcome.PASSED,
             f"{cell.test}: AssertionError: expected (2, 3), got (3, 2)" if cell.grade_id in kept else "",
             f'File "layers_dev.py", line 7, in {cell.test}\nAssertionError: shapes' if cell.grade_id in kept else "",
-            (ProbeScore("products", cell.grade_id not in kept, "another shape" if cell.grade_id in kept else ""),),
+            (
+                ProbeScore(
+                    "p1", cell.grade_id not in kept, "another shape" if cell.grade_id in kept else "", "products"
+                ),
+            ),
         )
         for cell in layers().graded
     )

@@ -27,6 +27,11 @@ class ProbeScore:
     message: str = ""  # for the student, without an expected value
     title: str = ""  # what it tries, in the student's words
 
+    @property
+    def label(self) -> str:
+        """What a person reads: the title, in the student's words, where there is one."""
+        return self.title or self.name
+
 
 @dataclass(frozen=True)
 class CellScore:

@@ -96,7 +96,7 @@ def inert(text: str) -> str:
 def _outputs(score: CellScore) -> Iterator[dict[str, Any]]:
     """What stands under a test: nothing lost is a line, nothing earned an error, a part of the points a number."""
     probes = "\n".join(
-        f"{'agreed   ' if probe.agreed else 'disagreed'}  {probe.name}  {probe.message}".rstrip()
+        f"{'agreed   ' if probe.agreed else 'disagreed'}  {probe.label}  {probe.message}".rstrip()
         for probe in score.probes
     )
     said = f"{score.points:g} of {score.possible:g} points"

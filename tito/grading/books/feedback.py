@@ -127,11 +127,11 @@ def _test(score: CellScore, grade: CellGrade | None) -> str:
 def _probes(score: CellScore) -> Iterator[str]:
     """The probes by name, the disagreeing ones with what can be said without the expected value."""
     bad = [probe for probe in score.probes if not probe.agreed]
-    good = [text(probe.name) for probe in score.probes if probe.agreed]
+    good = [text(probe.label) for probe in score.probes if probe.agreed]
     if score.probes:
         yield tag("p", "Compared with fresh inputs:", css="soft")
-        lines = [tag("span", "disagreed", css="bad") + f" {text(probe.name)}: {text(probe.message)}" for probe in bad]
-        lines += [f"agreed: {', '.join(good)}"] * bool(good)
+        lines = [tag("span", "disagreed", css="bad") + f" {text(probe.label)}: {text(probe.message)}" for probe in bad]
+        lines += [f"agreed: {'; '.join(good)}"] * bool(good)
         yield tag("ul", *(tag("li", line.removesuffix(": ")) for line in lines))
 
 
