@@ -102,8 +102,10 @@ def interrupted(learner: Learner, how: signal.Signals, *words: str) -> tuple[Don
     """A signal to tito when a test is known to run; and what processes of this learner are left a while later."""
     note = learner.root / "running"
     learner.edit("1", "return 2 * x", f"import time; open({str(note)!r}, 'w').close(); time.sleep(1e6)")
+    # What started these tests may ignore SIGHUP, as nohup does, and children inherit that.
+    start = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
     with subprocess.Popen(
-        learner.command(*words),
+        [sys.executable, "-c", start, *learner.command(*words)],
         cwd=learner.root,
         env=learner.environment(),
         stdout=subprocess.PIPE,
