@@ -14,13 +14,14 @@ from tito.grading import judge
 from tito.grading.assignment import Assignment
 from tito.grading.records import CellScore, GradeRecord, Status
 from tito.grading.sandbox.isolation import Isolation
-from tito.grading.sandbox.jobs import Job, JobCell, Limits
+from tito.grading.sandbox.jobs import Job, JobCell, Limits, RunResult
 from tito.grading.sandbox.sandbox import Sandbox
 from tito.grading.submission.reading import Unreadable, read_submission
 from tito.grading.submission.repair import repair
 from tito.notebook import Role
 from tito.report import Outcome
 
+DRAWS = 16  # of random inputs, of which each submission gets one
 SHARE = 0.25  # of the whole time, which one cell may take
 
 
@@ -60,6 +61,7 @@ class Engine:
         assignment = setup.assignment
         imports, reference = _imports(assignment), reference_job(assignment)
         self.setup = setup
+        self.expected: dict[int, RunResult] = {}
         self.sandbox = Sandbox(assignment.package, imports, setup.isolation, setup.limits, known=known_job(assignment))
         self.reference = Sandbox(assignment.package, imports, setup.isolation, setup.limits, reference=reference)
 
@@ -92,12 +94,12 @@ class Engine:
         assignment = self.setup.assignment
         mended = repair(assignment, read_submission(task.data, task.name))
         probes = tuple(name for cell in assignment.graded for name in cell.probes)
-        message = f"{task.hash} {assignment.hash}".encode()
-        seed = int.from_bytes(hmac.digest(self.setup.secret, message, "sha256")[:8])
         longest = SHARE * self.setup.limits.wall  # else a test without an end would leave no time for the others
         cells = tuple(replace(cell, seconds=min(cell.seconds, longest)) for cell in mended.cells)
-        job = Job(assignment.name, cells, assignment.probes_source, probes, seed, min(Job.probe_seconds, longest))
-        expected = self.reference.run(replace(job, cells=()))
+        job = Job(
+            assignment.name, cells, assignment.probes_source, probes, self._seed(task), min(Job.probe_seconds, longest)
+        )
+        expected = self._expected(replace(job, cells=()))
         run = self.sandbox.run(job)
         return replace(
             blank,
@@ -111,6 +113,23 @@ class Engine:
             cpu_seconds=run.cpu_seconds,
             peak_bytes=run.peak_bytes,
         )
+
+    def _seed(self, task: Task) -> int:
+        """Which of the draws of random inputs a submission gets: nobody without the key knows it, or the inputs."""
+        draw = self._drawn(f"submission {task.hash}") % DRAWS
+        return self._drawn(f"draw {draw} of {self.setup.assignment.hash}")
+
+    def _drawn(self, text: str) -> int:
+        return int.from_bytes(hmac.digest(self.setup.secret, text.encode(), "sha256")[:8])
+
+    def _expected(self, job: Job) -> RunResult:
+        """What the reference returns to the probes; of each draw it is asked once."""
+        found = self.expected.get(job.seed)
+        if found is None:
+            found = self.reference.run(job)
+            if all(probe.arrays is not None for probe in found.probes):
+                self.expected[job.seed] = found
+        return found
 
 
 def known_job(assignment: Assignment) -> Job:
