@@ -204,9 +204,7 @@ def main() -> int:
         for size in wanted.sizes:
             for jobs in sorted({1, wanted.jobs}):
                 rows.append(("`tito grade autograde`", jobs, tito(place / f"tito-{size}-{jobs}", size, jobs)))
-    print(
-        "| what | submissions | workers | wall s | a second | ms each | nbgrader / this | floor / this | peak MB |"
-    )
+    print("| what | submissions | workers | wall s | a second | ms each | nbgrader / this | floor / this | peak MB |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     print(f"(nbgrader: {1000 * slow.cpu / slow.submissions:.0f} ms of CPU each)", file=sys.stderr)
     for name, jobs, cost in rows:
