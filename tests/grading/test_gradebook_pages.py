@@ -16,7 +16,7 @@ import pytest
 from grading_made import course_folder, layers, record, ungradable, unreadable
 
 from tito.grading.books.autograded import Pages, inert, write_config, write_page
-from tito.grading.books.gradebook import open_gradebook, write
+from tito.grading.books.gradebook import open_gradebook, read, write
 from tito.grading.records import GradeRecord
 
 PAGES = Pages(layers())
@@ -171,6 +171,9 @@ def test_half_a_surrogate_pair_does_no_harm(tmp_path: Path) -> None:
     write_page(place, place.course.resolve("03"), PAGES, made)
     with open_gradebook(place.database, "course") as gradebook:
         write(gradebook, layers(), [made])
+        assert list(read(gradebook, layers().module)) == ["ada"]
+    page = place.autograded("ada", place.course.resolve("03")) / "layers_dev.ipynb"
+    assert len(json.loads(page.read_text(encoding="utf-8"))["cells"]) == len(layers().released.cells)
 
 
 def test_an_ungradable_record_keeps_the_page_there_was(tmp_path: Path) -> None:
