@@ -102,7 +102,7 @@ def submissions() -> Iterator[tuple[str, bytes, dict[str, float]]]:
     for number in range(STUDENTS):
         mine = f"\n# student {number}\n".encode()
         if number % 20 == 7:
-            name = HOSTILE[number // 20]
+            name = HOSTILE[number // 20 % len(HOSTILE)]
             data, points = trick(name), TRICKS[name].points
         elif number % 3:
             data, points = right, ALL
