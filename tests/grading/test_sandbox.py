@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sandboxes import LEVELS, WALLED, children, code, job, opened, outcomes
-from sandboxes import test_cell as graded
+from sandboxes import tested_cell as graded
 from support import ROOT
 
 from tito.errors import EnvironmentFault
