@@ -197,7 +197,7 @@ class Lesson:
             _set_recursion(_recursion)
             for stream in (sys.stdout, *self.streams):
                 stream.flush()
-        except BaseException:
+        except BaseException:  # a stream of the lesson's may raise anything; the next line puts it away
             pass
         sys.stdout, sys.stderr = self.streams
 
