@@ -247,6 +247,13 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         assert all("\r" not in cell.source and "\0" not in cell.source for cell in reading.cells)
 
 
+def test_a_wide_object_is_read_in_one_pass() -> None:
+    """Catches a look at keys that were given twice that takes the square of their number: hours for one megabyte."""
+    keys = b",".join(b'"key %d": 1' % number for number in range(60_000))
+    reading = read_submission(notebook(metadata={})[:-1] + b', "metadata": {"a": 1, "a": 2, ' + keys + b"}}", "x.ipynb")
+    assert "says metadata more than once" in " ".join(reading.notes)
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["code", "markdown", "matmul"]),
     lambda inner: (

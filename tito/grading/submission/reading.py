@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -259,7 +260,7 @@ def _json(text: str, name: str, notes: list[str]) -> dict[str, Any]:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) < len(items):
-            repeated.update(key for key, _ in items if sum(key == other for other, _ in items) > 1)
+            repeated.update(key for key, times in Counter(key for key, _ in items).items() if times > 1)
         return found
 
     decoder = json.JSONDecoder(object_pairs_hook=pairs, parse_int=_number, strict=False)
