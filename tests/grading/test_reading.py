@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -252,6 +253,35 @@ def test_a_wide_object_is_read_in_one_pass() -> None:
     keys = b",".join(b'"key %d": 1' % number for number in range(60_000))
     reading = read_submission(notebook(metadata={})[:-1] + b', "metadata": {"a": 1, "a": 2, ' + keys + b"}}", "x.ipynb")
     assert "says metadata more than once" in " ".join(reading.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("x.ipynb", b'{"cells": [' + b"1, " * 400_000 + b"1]}", "400,001 cells"),
+        ("x.ipynb", b'{"cells": [' + b"{}," * 1_000_000 + b"{}]}", "values in its JSON"),
+        ("x.ipynb", notebook()[:-1] + b', "x": [' + b"[]," * 1_000_000 + b"[]]}", "values in its JSON"),
+        ("x.py", b"# %%\n" * 600_000, "600,000 cells"),
+        ("x.py", b"\n" * 10_000_000 + b"x = 1", "characters"),
+    ],
+)
+def test_a_file_of_many_small_parts_takes_no_memory(name: str, data: bytes, reason: str) -> None:
+    """Catches a file of a few megabytes that becomes gigabytes of cells and notes in the grader's own process."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unreadable, match=reason):
+            read_submission(data, name)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10 * len(data) + (1 << 20), peak
+
+
+def test_commas_in_outputs_are_no_values() -> None:
+    """Catches a notebook with a plot's whole program among its outputs that is refused for its commas."""
+    output = {"output_type": "display_data", "data": {"text/html": 'a, "b", [c], {d}\\' * 200_000}}
+    cell = {**CELL, "outputs": [output]}
+    assert read_submission(json.dumps({"cells": [cell]}).encode(), "x.ipynb").cells[0].source == "x = 1"
 
 
 values = st.recursive(
