@@ -9,7 +9,7 @@ from tito.grading.submission.names import MAX_PARSED, names_of
 _INVISIBLE = {0xA0: " ", 0x2007: " ", 0x202F: " ", 0x200B: None, 0x200C: None, 0x200D: None, 0x2060: None, 0xFEFF: None}
 _COMMAND = re.compile(r"^([ \t]*)((?:%|!|\?)[^\n]*|[\w.]+\?{1,2}[ \t]*)$", re.MULTILINE)
 _TIMED = re.compile(r"^([ \t]*)%time[ \t]+(?=\S)", re.MULTILINE)
-_RESULT = re.compile(r"^([ \t]*[\w., \t]+=[ \t]*)([%!][^\n]*)$", re.MULTILINE)
+_RESULT = re.compile(r"^([ \t]*[\w.][\w., \t]*=[ \t]*)([%!][^\n]*)$", re.MULTILINE)
 _TIMING = ("%%time", "%%timeit", "%%capture", "%%prun")
 
 

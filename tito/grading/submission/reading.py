@@ -20,9 +20,7 @@ from tito.notebook import MalformedNotebook, parse
 MAX_BYTES = 64 << 20  # of a file, outputs of a notebook included
 MAX_WRITTEN = 2_000_000  # characters in all cells together
 MAX_CELLS = 5_000
-MAX_VALUES = (
-    1_000_000  # in the JSON of a notebook: small ones take a hundred times the bytes that they have in the file
-)
+MAX_VALUES = 1_000_000  # in the JSON of a notebook: small ones take a hundred times their bytes in the file
 
 
 class Unreadable(LearnerError):

@@ -20,6 +20,7 @@ from tito.grading.submission.reading import Reading
 from tito.notebook import Role
 
 _PASSES = 5  # of putting cells behind what they need
+_MOVABLE = 200  # versions of the course's cells; where there are more, which takes the square of them, none is moved
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,13 @@ def _move_late_definitions(order: list[Piece], repairs: list[str]) -> None:
     """Move cells behind those that define what they need at once, where nothing before them does."""
     moved: dict[int, Piece] = {}
     names: set[str] = set()
-    for _ in range(_PASSES):
+    for _ in range(_PASSES if sum(bool(piece.of) for piece in order) <= _MOVABLE else 0):
         before = list(order)
         for piece in reversed(before):
+            if not piece.of:
+                continue
             at = next(i for i, each in enumerate(order) if each is piece)
-            if needed := _defined_later(order, at) if piece.of else {}:
+            if needed := _defined_later(order, at):
                 order.insert(max(needed.values()), order.pop(at))
                 moved[id(piece)] = piece
                 names |= needed.keys()
