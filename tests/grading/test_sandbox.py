@@ -97,6 +97,25 @@ def test_a_cell_that_raises_does_not_stop_the_next(sandbox: Sandbox) -> None:
     assert result.cells[1].message == "SyntaxError: invalid syntax (line 1)"
 
 
+def test_what_is_not_here_costs_its_own_statements(sandbox: Sandbox) -> None:
+    """Catches a missing library that takes a cell's definitions along, and a mistake that does not end its cell."""
+    lost = "import nowhere; a = 1; nowhere.a()\n@nowhere.b\ndef f(): pass\nx = f()\nopen('no/file'); print(x); b = 2"
+    result = sandbox.run(
+        job(
+            lost,
+            "assert (a, b) == (1, 2)",
+            "y = nowhere.c\nc = 3",
+            "assert c == 3",
+            "import nowhere\n1 / 0\nd = 4",
+            "d",
+            "e = undefined\nd = 4",
+            "d",
+        )
+    )
+    assert outcomes(result) == ["failed", "passed"] * 2 + ["failed"] * 4
+    assert [cell.message.partition(":")[0] for cell in result.cells[4:6]] == ["ZeroDivisionError", "NameError"]
+
+
 def test_dataclasses_threads_and_printing_work(sandbox: Sandbox) -> None:
     """Catches a sandbox in which honest lessons fail; what they print on either stream is kept and costs nothing."""
     result = sandbox.run(

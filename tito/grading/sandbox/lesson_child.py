@@ -84,6 +84,7 @@ class Lesson:
         self.watch = Watch()
         self.slow = False
         self.kept: dict[str, Any] = {}  # functions, classes and modules that a test has passed with
+        self.absent: set[str] = set()  # names of what is not here, such as a plotting library
         self.future = 0
         self.streams = (sys.stdout, sys.stderr)
 
@@ -106,10 +107,10 @@ class Lesson:
         """Run a cell, then the test that it defines."""
         assert self.module is not None
         space = vars(self.module)
-        again = partial(compiled, self.module.__name__, name, source, self.future)
-        code = self.known.get((name, source, self.future)) or again()
+        code = self.known.get((name, source, self.future)) or compiled(self.module.__name__, name, source, self.future)
         self.future |= code.co_flags & FUTURE
-        self.notebook.run(code, source, space, again)
+        again = partial(compiled, self.module.__name__, name, source, self.future)
+        self.notebook.run(code, source, space, again, self.absent)
         if test:
             space[test]()
             self.kept.update((name, value) for name, value in space.items() if _works(value))
