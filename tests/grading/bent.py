@@ -59,6 +59,11 @@ def use_tabs(cells: Page) -> None:
             cell["source"] = "\n".join(map(tabbed, cell["source"].split("\n")))
 
 
+def indent(cells: Page) -> None:
+    cell = cells[at(cells, "flatten")]
+    cell["source"] = "\n".join(f"    {line}" if line else "" for line in cell["source"].split("\n"))
+
+
 def delete_tests(cells: Page) -> None:
     for name in TESTS:
         del cells[at(cells, name)]
@@ -174,6 +179,7 @@ BENT: dict[str, tuple[str, Callable[[], bytes], Wanted]] = {
     "latin-1": ("py", text(lambda source: source.encode() + b"\n# caf\xe9\n"), full(said="not UTF-8")),
     "zeros": ("py", text(lambda source: source + "\n# \0\n"), full(said="NUL")),
     "tabs": ("ipynb", edited(use_tabs), full()),
+    "an indented cell": ("ipynb", edited(indent), full(said="indented as a whole")),
     "older format": ("ipynb", lambda: ipynb3(page()), full(said="nbformat 3")),
     "another ending": ("py", lambda: ipynb(page()), full(said="holds a notebook")),
     "large outputs": ("ipynb", large_outputs, full()),

@@ -6,6 +6,7 @@ import json
 import re
 import tracemalloc
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from grading.lessons import Page, assignment, ipynb, ipynb3, percent, released, solved
@@ -219,6 +220,25 @@ def test_what_is_no_cell_is_left_out() -> None:
     reading = read_submission(json.dumps({"cells": [3, None, CELL]}).encode(), "x.ipynb")
     assert [cell.source for cell in reading.cells] == ["x = 1"]
     assert len(reading.notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("bent", "said"),
+    [
+        (">>> def f(x):\n...     if x:\n...         return x", ["prompts"]),
+        ("In [3]: def f(x):\n   ...:     if x:\n   ...:         return x", ["prompts"]),
+        ("%%time\ndef f(x):\n    if x:\n\treturn x", ["commands", "tabs"]),
+        ("!pip install numpy\ndef f(x):\n    if\u200b x:\n\u00a0       return x", ["commands", "invisible"]),
+        ("%time\n>>> def f(x):\n...     if\u200b x:\n... \treturn x", ["commands", "invisible", "prompts", "tabs"]),
+    ],
+)
+def test_several_bends_of_one_cell(bent: str, said: list[str]) -> None:
+    """Catches a cell with a command and tabs of which neither repair alone makes Python."""
+    reading = read_submission(notebook(cells=[{**CELL, "source": bent}]), "x.ipynb")
+    space: dict[str, Any] = {}
+    exec(reading.cells[0].source, space)
+    assert space["f"](2) == 2
+    assert all(word in reading.notes[0] for word in said), reading.notes
 
 
 def test_markdown_of_a_py_file() -> None:
