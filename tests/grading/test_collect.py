@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from grading.lessons import course, ipynb, percent, solved
+from grading.lessons import course, ipynb, percent, released, solved
 
 from tito.course import Module
 from tito.errors import EnvironmentFault
@@ -188,6 +188,19 @@ def test_of_two_formats_the_newer_counts(place: Place, source: Path) -> None:
     collected = collect(place, MODULE, source)
     assert list(submitted(place)) == ["alice/03_layers/layers_dev.ipynb"]
     assert "the newer, layers_dev.ipynb, was taken" in collected.submissions[0].notes[0]
+
+
+@pytest.mark.parametrize("later", [0, 5])
+def test_the_format_that_was_worked_in_counts(later: int, place: Place, source: Path) -> None:
+    """Catches no points for a student beside whose notebook the released .py lies, untouched and newer."""
+    fill(source / "alice", {"layers_dev.ipynb": NOTEBOOK})
+    fill(source / "alice", {"layers_dev.py": percent(released("03"))}, WRITTEN + later)
+    collected = collect(place, MODULE, source)
+    assert list(submitted(place)) == ["alice/03_layers/layers_dev.ipynb"], reasons(collected)
+    assert "layers_dev.py was handed in as it had been released" in collected.submissions[0].notes[0]
+    fill(source / "bob", {"layers_dev.py": percent(released("03")), "layers_dev.ipynb": ipynb(released("03"))})
+    collect(place, MODULE, source)
+    assert "bob/03_layers/layers_dev.py" in submitted(place)
 
 
 GOOD_IDS = ["alice", "a", "A.B-c_d@uni.edu", "9", "Zoë", "Ωmega", "x" * 64, "a.b", "console"]
