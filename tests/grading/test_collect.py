@@ -20,6 +20,8 @@ from tito.grading.intake.keeping import Action, seconds_of, stamp
 from tito.grading.intake.students import Roster, Sender, Student, UnknownStudent, sender_of, student_id
 from tito.grading.place import Place
 from tito.grading.submission.reading import read_submission
+from tito.render import grade_views
+from tito.render.plain import lines
 
 MODULE: Module = course().resolve("03")
 PY, NOTEBOOK = percent(solved("03")), ipynb(solved("03"))
@@ -434,6 +436,17 @@ def test_a_text_typed_on_the_page_is_no_file(place: Place, source: Path) -> None
     assert "a text was typed on the page" in reasons(collect(place, MODULE, source))
     fill(source, {"Jane Doe_1_assignsubmission_file_/layers_dev.py": PY})
     assert [taken.student for taken in collect(place, MODULE, source).submissions] == ["Jane-Doe"]
+
+
+def test_names_reach_no_terminal_as_they_are(place: Place, source: Path) -> None:
+    """Catches a file's name that clears the screen, or writes a line of the report itself."""
+    names = {"al\x1b[2Jice": "a", "bob": "\x1b]0;x\x07", "eve\nall: fine": "b\u202e", "Jos\u00e9 \u738b": "c"}
+    fill(source, {f"{folder}/{inner}/layers_dev.py": PY for folder, inner in names.items()})
+    shown = list(lines(grade_views.collected(collect(place, MODULE, source))))
+    assert all(line.isprintable() for line in shown), shown
+    assert any("Jos\u00e9 \u738b/c/layers_dev.py" in line for line in shown)
+    told = [path.read_text(encoding="utf-8") for path in place.quarantine(MODULE).glob("*.reason.txt")]
+    assert told and all(line.isprintable() for text in told for line in text.splitlines())
 
 
 def test_names_of_an_lms() -> None:
