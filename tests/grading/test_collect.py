@@ -17,7 +17,7 @@ from tito.errors import EnvironmentFault
 from tito.grading.intake import keeping
 from tito.grading.intake.collect import Collected, collect
 from tito.grading.intake.keeping import Action, seconds_of, stamp
-from tito.grading.intake.students import Roster, Sender, Student, UnknownStudent, sender_of, student_id
+from tito.grading.intake.students import Roster, Sender, Student, UnknownStudent, derived_id, sender_of, student_id
 from tito.grading.place import Place
 from tito.grading.submission.reading import read_submission
 from tito.render import grade_views
@@ -447,6 +447,11 @@ def test_names_reach_no_terminal_as_they_are(place: Place, source: Path) -> None
     assert any("Jos\u00e9 \u738b/c/layers_dev.py" in line for line in shown)
     told = [path.read_text(encoding="utf-8") for path in place.quarantine(MODULE).glob("*.reason.txt")]
     assert told and all(line.isprintable() for text in told for line in text.splitlines())
+
+
+def test_a_name_may_end_with_a_dot() -> None:
+    """Catches an abbreviated last name that is no student id."""
+    assert derived_id(Sender("Jane D.")) == "Jane-D" and derived_id(Sender("J. R. Doe Jr.")) == "J.-R.-Doe-Jr"
 
 
 def test_names_of_an_lms() -> None:
