@@ -106,6 +106,7 @@ TRICKS = {
     "asks_for_input": full(),
     "reads_local_files": full(),
     "sets_seeds": full(),
+    "big_endian": full(),
     "elsewhere_at_home": full(),
     "einsum": full(),
     "elaborate": full(),

@@ -301,7 +301,7 @@ def numeric(value: Any, numpy: Any) -> Any:
     array = numpy.asarray(value)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"a result of type {type(value).__name__} is no array of numbers")
-    return array
+    return array.astype(array.dtype.newbyteorder("="), copy=False)  # the order of bytes is no part of a result
 
 
 def explained(error: BaseException) -> tuple[str, str]:
