@@ -109,7 +109,7 @@ def _move_late_definitions(order: list[Piece], repairs: list[str]) -> None:
 
 def _defined_later(order: Sequence[Piece], at: int) -> dict[str, int]:
     """The names that a cell needs as soon as it runs and that only later cells bind, with the first of these."""
-    lazy = any(names_of(piece.source).lazy for piece in order)
+    lazy = any(names_of(piece.source).lazy for piece in order[: at + 1])  # it holds for what follows
     names = names_of(order[at].source)
     needed = set(names.early if lazy else names.early | names.hints)
     for each in order[:at]:
