@@ -8,6 +8,8 @@ subprocess.check_call(["pip", "install", "numpy"])
 urllib.request.urlretrieve("https://example.org/data.npz", "data.npz")
 settings = open("/content/settings.json").read()
 name = input("Your name? ")
+import getpass
+print(f"run by {getpass.getuser()}")
 import torch
 device = "cuda" if torch.cuda.is_available() else "cpu"
 print(device, name)
