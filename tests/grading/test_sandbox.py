@@ -195,6 +195,20 @@ def test_probes_send_back_raw_arrays(sandbox: Sandbox) -> None:
     assert holder["result"].tolist() == [True, False]
 
 
+def test_settings_of_a_last_cell_do_not_reach_the_probes(sandbox: Sandbox) -> None:
+    """Catches a softmax that underflows, as it should, and is lost: an experiment had made errors of warnings."""
+    last = "import numpy as np, warnings\nnp.seterr(all='raise')\nwarnings.simplefilter('error')"
+    probes = """
+    import numpy as np
+    import warnings
+    def settings(lesson, rng):
+        warnings.warn("an old way", DeprecationWarning)
+        return np.exp(np.array([-1e4])) + np.log(np.zeros(1))
+    """
+    (probe,) = sandbox.run(job(last, probes=code(probes), wanted=("settings",))).probes
+    assert probe.arrays is not None and probe.arrays["result"].tolist() == [-np.inf], probe.error
+
+
 def test_a_reference_runs_once_and_its_probes_each_time() -> None:
     """Catches a reference whose cells run anew for each seed, and one whose probes differ from a submission's."""
     cells = (JobCell("c", code(TWICE) + "\nimport os\nprepared_in = os.getpid()\n"),)
