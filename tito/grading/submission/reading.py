@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tito.errors import LearnerError
+from tito.grading.submission.exported import percent_text
 from tito.grading.submission.indents import runnable
 from tito.notebook import MalformedNotebook, parse
 
@@ -307,15 +308,14 @@ def _short(value: object) -> str:
 
 
 _ANY_MARKER = re.compile(r"^[ \t]*#[ \t]*%%+(?:[ \t].*)?$", re.MULTILINE)
-_NBCONVERT = re.compile(r"^# In\[[ \d]*\]:[ \t]*$", re.MULTILINE)
 _LOST_ID = re.compile(r"""grade_id["']?\s*[:=]\s*["']?([A-Za-z0-9_-]+)""")
 _FRONT = re.compile(r"\A\s*# ---\n(?:#.*\n)*?# ---\n")
 
 
 def _percent_cells(text: str, name: str, notes: list[str]) -> list[RawCell]:
-    if not any(_ANY_MARKER.match(line) for line in text.split("\n")) and _NBCONVERT.search(text):
-        notes.append(f"{name} was exported by nbconvert; its cells begin at the In[ ] comments.")
-        text = _NBCONVERT.sub("# %%", text)
+    if not _ANY_MARKER.search(text):
+        text, wrote = percent_text(text)
+        notes += [f"{name} was {wrote}."] if wrote else []
     try:
         notebook = parse(text, name)
     except (MalformedNotebook, ValueError, RecursionError):
