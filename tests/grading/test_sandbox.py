@@ -403,6 +403,17 @@ def test_trees_and_links_are_wiped(sandbox: Sandbox, outside: Path) -> None:
     assert outcomes(after) == ["passed", "passed"]
 
 
+def test_a_locked_folder_to_work_in(sandbox: Sandbox) -> None:
+    """Catches a student who makes every grading of theirs a fault of the grader, and never gets a score."""
+    trick = """
+    import contextlib, os
+    open("file", "w").close()
+    with contextlib.suppress(OSError):
+        os.chmod(".", 0)
+    """
+    assert trick_of(between(sandbox, trick)) == ("passed", Ending.FINISHED)
+
+
 PROCESSES = {
     "forks": "import os, time\nfor _ in range(20):\n    if os.fork() == 0: time.sleep(600); os._exit(0)",
     "a daemon": """
