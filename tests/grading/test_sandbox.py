@@ -344,6 +344,18 @@ def test_a_memory_bomb(sandbox: Sandbox) -> None:
     assert trick_of(between(sandbox, "import numpy as np\nnp.ones(1 << 33)")) == ("failed", Ending.MEMORY)
 
 
+def test_a_bomb_of_threads(sandbox: Sandbox) -> None:
+    """Catches threads with small stacks, which by their memory alone could take all numbers of processes there are."""
+    trick = """
+    import threading, time
+    threading.stack_size(32768)
+    for _ in range(1500):
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    time.sleep(60)
+    """
+    assert trick_of(between(sandbox, trick, 5.0))[0] == "failed"  # and not "time limit"
+
+
 def test_an_output_bomb(sandbox: Sandbox) -> None:
     """Catches output that fills the grader's memory."""
     result = between(sandbox, "while True: print('x' * 1000)")

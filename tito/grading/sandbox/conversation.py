@@ -21,6 +21,7 @@ from typing import Any
 from tito.errors import EnvironmentFault
 from tito.grading.sandbox.jobs import CellRun, Ending, Job, JobCell, Limits, ProbeRun
 from tito.grading.sandbox.messages import Malformed, Message, Reader
+from tito.grading.sandbox.threads import MOST, threads_below
 from tito.grading.sandbox.zygote import Zygote, ZygoteDied
 from tito.report import Outcome
 
@@ -28,7 +29,7 @@ GRACE = 2.0  # seconds beyond a cell's own limit, which the process cannot have 
 _PRINTED = 1024  # times the output that is kept, before the process is ended: megabytes are no crime
 _CHUNK = 1 << 16  # as much as a pipe holds
 _READS = 32
-_TICK = 0.05  # seconds between two looks at the disk
+_TICK = 0.05  # seconds between two looks at the disk, or at the threads
 _MEMORY = ("MemoryError", "_ArrayMemoryError")
 _FULL = ("[Errno 28]", "[Errno 27]")  # no space left; a file too large
 
@@ -93,6 +94,7 @@ class Conversation:
         self.waiting: list[tuple[str, int]] = []
         self.part_until = progress.until
         self.next_look = 0.0
+        self.next_count = time.monotonic() + _TICK  # most submissions have ended by then
         self.reader = Reader(progress.room)
         self.finished = False
         self.repeating = bool(progress.cells)  # what was printed the last time is not kept again
@@ -137,7 +139,7 @@ class Conversation:
     def _step(self) -> None:
         now = time.monotonic()
         until = min(self.part_until, self.progress.until)
-        wait = min(max(until - now, 0.0), _TICK if self.work else 60.0)
+        wait = min(max(until - now, 0.0), _TICK)
         for key, _ in self.selector.select(wait):
             if key.fileobj is self.zygote.socket:
                 told = self.zygote.message()
@@ -157,6 +159,10 @@ class Conversation:
             self._kill(Ending.TIME, Outcome.TIMEOUT, f"did not stop at {took}")
         if self.work and not self.killed and now >= self.next_look:
             self._look_at_disk(self.work, now)
+        if not self.killed and now >= self.next_count:
+            self.next_count = now + _TICK
+            if threads_below(self.zygote.process.pid) > MOST:
+                self._kill(Ending.MEMORY, Outcome.FAILED, f"started more than {MOST} threads")
 
     def _look_at_disk(self, work: Path, now: float) -> None:
         limit = self.progress.limits.disk
