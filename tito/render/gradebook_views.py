@@ -44,7 +44,7 @@ def report(facts: Report) -> Iterator[Block]:
 
 def _student(row: StudentRow, named: bool) -> list[Field]:
     student, name, *numbers, state = cells_of(row)
-    return [student, *([name] if named else []), *numbers, Mark(state, _KINDS.get(row.state, "wait"))]
+    return [student, *([printable(name)] if named else []), *numbers, Mark(state, _KINDS.get(row.state, "wait"))]
 
 
 def _bars(facts: Report) -> Iterator[str]:
