@@ -111,6 +111,7 @@ TRICKS = {
     "einsum": full(),
     "elaborate": full(),
     "event_loop": full(),
+    "helper_below": full(),
     "worker_threads": full(),
     "shadowed_names": full(),
     "own_subclass": full(),

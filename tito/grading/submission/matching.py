@@ -32,6 +32,7 @@ class Matching:
 
     pieces: list[Piece] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
+    tests: dict[str, int] = field(default_factory=dict)  # the place of the student's own copy of each test
 
 
 def match(assignment: Assignment, cells: Sequence[RawCell]) -> Matching:
@@ -146,6 +147,8 @@ def _without_tests(course: Sequence[CourseCell], pieces: list[Piece], found: Mat
         names = names_of(piece.source).defined
         copied = sorted({owners[name] for name in names if name in owners}, key=places.index)
         name = piece.grade_id if piece.grade_id in tests else ""
+        whole = [each for each in copied if any(one.startswith("test") for one in names & tests[each].names.defined)]
+        found.tests |= dict.fromkeys([name] if name else whole, piece.number)
         if names & work:
             kept.append(piece)
             told.merged(piece, copied)

@@ -6,7 +6,8 @@ defines. Metadata of a submission decides nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tito.grading.assignment import Assignment, GradedCell
@@ -44,7 +45,7 @@ def repair(assignment: Assignment, reading: Reading) -> Repaired:
     _move_late_definitions(order, repairs)
     sources = tuple(_sources(course, order))
     answers = read_answers(course, assignment.questions, reading.cells, repairs)
-    cells = tuple(_job_cells(course, assignment.graded, order))
+    cells = tuple(_job_cells(course, assignment.graded, order, matching.tests))
     return Repaired(cells, answers, sources, tuple(dict.fromkeys(repairs)))
 
 
@@ -136,8 +137,13 @@ def _sources(course: Sequence[CourseCell], order: Sequence[Piece]) -> Iterator[t
         yield cell.grade_id, "\n\n\n".join(told)
 
 
-def _job_cells(course: Sequence[CourseCell], tests: Sequence[GradedCell], order: Sequence[Piece]) -> Iterator[JobCell]:
-    """The cells in the order in which they run, each test after everything that precedes it in the course."""
+def _job_cells(
+    course: Sequence[CourseCell], tests: Sequence[GradedCell], order: Sequence[Piece], theirs: Mapping[str, int]
+) -> Iterator[JobCell]:
+    """The cells in the order in which they run, each test after everything that precedes it in the course.
+
+    A cell of the student's own runs before a test if it stands so in the submission: it may be a helper.
+    """
     graded = {test.grade_id: test for test in tests}
     after: dict[int, list[JobCell]] = {}
     place = -1
@@ -145,6 +151,9 @@ def _job_cells(course: Sequence[CourseCell], tests: Sequence[GradedCell], order:
     for index, cell in enumerate(course):
         place = max(place, last.get(index, -1))
         if test := graded.get(cell.grade_id):
+            until = theirs.get(cell.grade_id, sys.maxsize)
+            while place + 1 < len(order) and not order[place + 1].of and order[place + 1].number < until:
+                place += 1
             after.setdefault(place, []).append(JobCell(test.grade_id, test.source, test.test, test.seconds))
     yield from after.get(-1, [])
     taken = set(graded)
