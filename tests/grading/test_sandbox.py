@@ -110,9 +110,11 @@ def test_what_is_not_here_costs_its_own_statements(sandbox: Sandbox) -> None:
             "d",
             "e = undefined\nd = 4",
             "d",
+            "from nowhere import *\nanything()\nf = 5",
+            "f",
         )
     )
-    assert outcomes(result) == ["failed", "passed"] * 2 + ["failed"] * 4
+    assert outcomes(result) == ["failed", "passed"] * 2 + ["failed"] * 4 + ["failed", "passed"]
     assert [cell.message.partition(":")[0] for cell in result.cells[4:6]] == ["ZeroDivisionError", "NameError"]
 
 

@@ -94,7 +94,7 @@ def _begins(node: ast.stmt) -> tuple[int, int]:
 
 def _costs_itself(error: Exception, node: ast.stmt, absent: set[str]) -> bool:
     """Whether a statement failed by what is not here; the names that it would have bound are missing then."""
-    if not (error.name in absent if isinstance(error, NameError) else isinstance(error, _HERE)):
+    if not (bool(absent & {error.name, "*"}) if isinstance(error, NameError) else isinstance(error, _HERE)):
         return False
     if isinstance(node, ast.Import | ast.ImportFrom):
         absent.update(alias.asname or alias.name.partition(".")[0] for alias in node.names)
