@@ -19,7 +19,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from functools import partial
-from types import CodeType, FrameType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 globals()["__builtins__"] = dict(vars(builtins))  # functions below keep these whatever a lesson does to builtins
@@ -238,8 +238,10 @@ class Lesson:
 
 
 def _works(value: object) -> bool:
-    """Whether a name stands for a function, a class or a module."""
-    return callable(value) or isinstance(value, ModuleType)
+    """Whether a name stands for a function, a class or a module; an object such as a layer only can be called too."""
+    if isinstance(value, (type, ModuleType)):
+        return True
+    return callable(value) and not isinstance(type(value).__call__, FunctionType)
 
 
 def new_module(name: str) -> ModuleType:
