@@ -66,8 +66,13 @@ def _without_commands(source: str) -> tuple[str, str]:
     told = f"commands of the notebook, such as {found[2].strip()[:40]!r}, were left out."
     if source.lstrip().startswith("%%") and not source.lstrip().startswith(_TIMING):
         return "\n".join(f"# {line}" for line in source.split("\n")), told  # a cell of another language
-    source = _RESULT.sub(r"\1None  # \2", _TIMED.sub(r"\1", source))
+    source = _RESULT.sub(_without_result, _TIMED.sub(r"\1", source))
     return _COMMAND.sub(lambda match: f"{match[1]}{'pass  ' if match[1] else ''}# {match[2]}", source), told
+
+
+def _without_result(found: re.Match[str]) -> str:
+    """An assignment of what a command gives: a list of lines if it is one of the system's."""
+    return f"{found[1]}{'[]' if found[2][0] == '!' else 'None'}  # {found[2]}"
 
 
 _OTHERS: tuple[_Change, ...] = (_visible, _without_prompts)
