@@ -105,6 +105,7 @@ TRICKS = {
     "plots": full(),
     "asks_for_input": full(),
     "reads_local_files": full(),
+    "reloads_the_package": full(),
     "sets_seeds": full(),
     "big_endian": full(),
     "elsewhere_at_home": full(),

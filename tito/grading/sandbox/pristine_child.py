@@ -37,9 +37,12 @@ class Pristine:
         self.builtins = {**vars(builtins), "__import__": self.imported}
         self.import_ = builtins.__import__
         self.errors, self.filters = self.modules["numpy"].geterr(), list(warnings.filters)
+        self.contents: list[tuple[ModuleType, dict[str, Any]]] = []  # of the package's modules
         self.kept: list[tuple[Any, str, Any]] = []
         for name, module in found.items():
             ours = (getattr(module, "__file__", None) or "").startswith(package)
+            if ours:
+                self.contents.append((module, dict(vars(module))))
             if ours or name in _ARRAYS:
                 self._keep(module, ours)
 
@@ -61,6 +64,8 @@ class Pristine:
     def restore(self) -> None:
         """Put modules back to their places, and functions, classes and settings into the state in which they were."""
         sys.modules.update(self.found)
+        for module, contents in self.contents:  # importlib.reload gives them new classes
+            vars(module).update(contents)
         self.modules["numpy"].seterr(**self.errors)
         warnings.resetwarnings()
         warnings.filters.extend(self.filters)  # type: ignore[attr-defined]
