@@ -504,6 +504,7 @@ INNER = {
     "limits of recursion": "import sys\nsys.setrecursionlimit(60)",
     "tracing": "import sys\nsys.settrace(lambda *a: None)\nsys.setprofile(lambda *a: None)",
     "arrays": "import numpy as np\nnp.asarray = np.allclose = np.array_equal = lambda *a, **k: True",
+    "pipes that do not wait": "import os\nfor fd in (1, 40, 41):\n    os.set_blocking(fd, False)",
     "garbage": "import gc\ngc.disable()\ngc.set_threshold(0)",
 }
 

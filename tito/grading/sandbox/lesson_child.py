@@ -27,7 +27,7 @@ globals()["__builtins__"] = dict(vars(builtins))  # functions below keep these w
 DETAIL, MESSAGE, LEAVES, DEPTH = 4000, 300, 256, 8
 _FRAMES = 12
 # Functions in C and this file's own: what is written in Python could be changed from below.
-_write, _read, _exit = os.write, os.read, os._exit
+_write, _read, _exit, _set_blocking = os.write, os.read, os._exit, os.set_blocking
 _loads, _unpacked = marshal.loads, binascii.a2b_base64
 _signal: Any = vars(sys.modules["_signal"])["signal"]
 _setitimer, _real = getattr(signal, "setitimer", None), getattr(signal, "ITIMER_REAL", 0)
@@ -216,6 +216,7 @@ class Lesson:
 
     def flush(self) -> None:
         view, self.unsent = memoryview(self.unsent), b""
+        _set_blocking(self.events, True)  # a lesson may have changed that
         while view:
             view = view[_write(self.events, view) :]
 
@@ -228,6 +229,7 @@ class Lesson:
 
     def exactly(self, size: int) -> bytes:
         parts = []
+        _set_blocking(self.job, True)
         while size:
             part = _read(self.job, min(size, 1 << 20))
             if not part:
