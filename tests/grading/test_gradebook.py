@@ -48,9 +48,11 @@ def by_hand(gradebook: Any, student: str, cell: str) -> tuple[Any, ...]:
     return found.manual_score, found.extra_credit, found.manual_comment, found.needs_manual_grade
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'gradebook.db'}"
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'gradebook.db'}"
+    return str(request.getfixturevalue("postgres").database())
 
 
 @pytest.fixture
