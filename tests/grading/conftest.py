@@ -12,7 +12,7 @@ HERE = programs() is not None
 
 
 def pytest_report_header() -> list[str]:
-    return [] if HERE else ["PostgreSQL is not installed (apt install postgresql): its tests are left out, except in CI"]
+    return [] if HERE else ["PostgreSQL is not installed (apt install postgresql): without CI, its tests are left out"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
