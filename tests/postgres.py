@@ -59,6 +59,19 @@ class Server:
         self.sql("postgres", f"CREATE DATABASE {name} {options}")
         return self.url(name)
 
+    def wait_for_locks(self, database: str, many: int) -> None:
+        """Return when so many of a database's connections wait for a lock."""
+        query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND wait_event_type = 'Lock'"
+        until = time.monotonic() + 60
+        while self.sql("postgres", query)[0][0] < many:
+            assert time.monotonic() < until, f"fewer than {many} wait"
+            time.sleep(0.01)
+
+    def kill_connections(self, database: str) -> None:
+        """End all connections with a database, as a server does that is started again."""
+        query = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname ="
+        self.sql("postgres", f"{query} '{database}'")
+
 
 @contextlib.contextmanager
 def server() -> Iterator[Server]:

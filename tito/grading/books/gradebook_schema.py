@@ -56,7 +56,7 @@ def open_gradebook(url: str, course_id: str) -> Any:
     except (ArgumentError, ValueError):  # a port that is no number is a ValueError, with a part of the address
         raise EnvironmentFault(
             f"{shown(url)!r} is no address of a database that can be used here.",
-            "write it as sqlite:///path/gradebook.db or postgresql+psycopg://host/name",
+            "write it as sqlite:///path/gradebook.db or postgresql+psycopg://host/name, an @ in a password as %40",
         ) from None
     except ImportError as error:
         raise EnvironmentFault(
@@ -81,14 +81,19 @@ def _first_line(error: BaseException) -> str:
 
 
 def _patient(url: str) -> str:
-    """The address with times to wait: for other writers where SQLite has 5 s, for a server where psycopg has 130 s."""
+    """The address with times to wait: for other writers where SQLite has 5 s, for a server where psycopg has 130 s.
+
+    Raises ValueError where a password has an @: what follows it would be taken for the host, and named in errors.
+    """
     from sqlalchemy.engine import make_url
 
     parsed = make_url(url)
+    if "@" in (parsed.host or ""):
+        raise ValueError
     if parsed.get_backend_name() == "sqlite":
         more = {"timeout": str(_PATIENCE)}
     elif parsed.drivername in ("postgresql", "postgresql+psycopg", "postgresql+psycopg2"):
-        more = {"connect_timeout": str(_ANSWER)}
+        more = {"connect_timeout": str(_ANSWER), "client_encoding": "utf8"}
     else:
         more = {}
     wanted = {**more, **parsed.query}
