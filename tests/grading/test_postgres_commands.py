@@ -173,10 +173,10 @@ def way(teacher: Teacher) -> Iterator[tuple[str, Any]]:
     teacher.grade("autograde", "03", "-j", "2")
     yield "graded by hand", teacher.grades()
     loosen(teacher.root)
-    plan = teacher.grade("regrade", "03", "--plan", "--json").json
+    plan = teacher.grade("regrade", "03", "--plan", "-j", "1", "--json").json
     assert [(move["student"], move["before"], move["after"]) for move in plan["moves"]] == [("Zoe", 48, 50)]
     yield "planned", (plan, teacher.grades())
-    yield "regraded", (teacher.grade("regrade", "03", "--yes", "--json").json, teacher.grades())
+    yield "regraded", (teacher.grade("regrade", "03", "--yes", "-j", "1", "--json").json, teacher.grades())
     yield from answers(teacher)
 
 
