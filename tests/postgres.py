@@ -107,7 +107,8 @@ def _initialised(bin_: Path, folder: Path, common: dict[str, Any]) -> None:
     help_ = subprocess.run([bin_ / "initdb", "--help"], capture_output=True, text=True, check=True, **common).stdout
     if "--icu-locale" in help_:  # upper and lower case side by side, punctuation last to count
         command += ["--locale-provider=icu", "--icu-locale=en-US"]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, **common)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **common)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -197,9 +198,16 @@ def test_a_class_gets_the_same_in_both_databases(teachers: tuple[Teacher, Teache
     assert stat.S_IMODE(telling[0].stat().st_mode) == 0o600
 
 
-def start(teacher: Teacher, *words: str) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def started(teacher: Teacher, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A command of `tito grade` in a process of its own, which ends with the block or is interrupted."""
     command = [sys.executable, "-m", "tito", "grade", *words, "--db", teacher.url]
-    return subprocess.Popen(command, cwd=teacher.root, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    with subprocess.Popen(command, cwd=teacher.root, stdout=subprocess.PIPE, text=True, encoding="utf-8") as running:
+        try:
+            yield running
+        except BaseException:
+            running.send_signal(signal.SIGINT)
+            raise
 
 
 def test_a_run_that_is_killed_while_it_writes_ends_in_whole_books(
@@ -210,7 +218,7 @@ def test_a_run_that_is_killed_while_it_writes_ends_in_whole_books(
     open_gradebook(teacher.url, "dl101").close()
     with psycopg.connect(teacher.url.replace("+psycopg", "")) as other:
         other.execute("LOCK TABLE grade IN SHARE MODE")  # students and submissions can be written, grades must wait
-        with start(teacher, "autograde", "03", "-j", "2") as running:
+        with started(teacher, "autograde", "03", "-j", "2") as running:
             postgres.wait_for_locks(teacher.database, 1)
             verdicts = (teacher.grading / "journal.jsonl").read_text(encoding="utf-8").splitlines()
             running.send_signal(signal.SIGKILL)
@@ -234,7 +242,7 @@ def test_formgrader_works_on_the_database(teachers: tuple[Teacher, Teacher], pos
     for each in made:
         write_page(place, module, Pages(layers()), each)
     before = teacher.grades()["Zoe"]
-    with start(teacher, "manual") as running:
+    with started(teacher, "manual") as running:
         assert running.stdout is not None
         address = running.stdout.readline().partition(": ")[2].strip()
         client = Browser(address)
