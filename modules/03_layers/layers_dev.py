@@ -614,9 +614,9 @@ def test_unit_linear() -> None:
     assert layer(Tensor(np.ones((4, 5, 2)))).shape == (4, 5, 3)
     assert layer(Tensor(np.ones((4, 5, 2)))).requires_grad, "use Tensor operations only, or nothing can be trained"
     manual_seed(0)
-    big = Linear(784, 512)
-    assert [parameter.shape for parameter in big.parameters()] == [(784, 512), (512,)]
-    assert sum(parameter.size for parameter in big.parameters()) == 401_920
+    big = Linear(784, 64)
+    assert [parameter.shape for parameter in big.parameters()] == [(784, 64), (64,)]
+    assert sum(parameter.size for parameter in big.parameters()) == 50_240
     spread = float(big.weight.numpy().std())
     assert abs(spread - math.sqrt(1 / 784)) < 0.001, f"the weights' standard deviation is {spread}, not sqrt(1/784)"
     assert not big.bias.numpy().any(), "biases start at zero"
@@ -685,13 +685,13 @@ class Dense(Linear):
 def test_unit_dense() -> None:
     """Dense is Linear with Xavier's scale, and `weights` is no second parameter."""
     manual_seed(1)
-    layer = Dense(400, 1200)
+    layer = Dense(100, 500)
     spread = float(layer.weights.numpy().std())
-    assert abs(spread - math.sqrt(2 / 1600)) < 0.001, f"the standard deviation is {spread}, not sqrt(2/1600)"
+    assert abs(spread - math.sqrt(2 / 600)) < 0.001, f"the standard deviation is {spread}, not sqrt(2/600)"
     assert layer.weights is layer.weight
     assert len(layer.parameters()) == 2, "weights and weight are one parameter"
     assert Dense(3, 4, use_bias=False).bias is None
-    assert layer(Tensor(np.zeros((2, 400)))).shape == (2, 1200)
+    assert layer(Tensor(np.zeros((2, 100)))).shape == (2, 500)
 
 
 if __name__ == "__main__":
@@ -759,7 +759,7 @@ class Dropout(Module):
 # %% nbgrader={"grade": true, "grade_id": "test-dropout", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
 def test_unit_dropout() -> None:
     """Dropout drops the right share, keeps the mean, follows the mode and the seed."""
-    x = Tensor(np.ones((200, 500)))
+    x = Tensor(np.ones((200, 200)))
     drop = Dropout(0.25)
     manual_seed(5)
     y = drop(x).numpy()
@@ -779,7 +779,7 @@ def test_unit_dropout() -> None:
         assert str(wrong) in _refusal(lambda p=wrong: Dropout(p))
     ### BEGIN HIDDEN TESTS
     assert drop(Tensor(np.ones(3), requires_grad=True)).requires_grad, "use Tensor operations only"
-    assert abs(float(Dropout(0.8)(x).numpy().mean()) - 1.0) < 0.03
+    assert abs(float(Dropout(0.8)(x).numpy().mean()) - 1.0) < 0.05
     ### END HIDDEN TESTS
 
 
@@ -949,7 +949,7 @@ def test_unit_flatten() -> None:
     assert flatten(x).tolist() == x.numpy().reshape(2, 12).tolist(), "the order of the numbers stays"
     assert flatten(x, start_dim=0).shape == (24,)
     assert flatten(x, start_dim=-2).shape == (2, 12), "negative axes count from the end"
-    assert flatten(Tensor(np.zeros((32, 64, 8, 8)))).shape == (32, 4096)
+    assert flatten(Tensor(np.zeros((2, 64, 8, 8)))).shape == (2, 4096)
     assert flatten(Tensor(np.zeros((0, 3, 4)))).shape == (0, 12), "an empty batch has no numbers, but a shape"
     assert flatten(Tensor(np.zeros((5, 7)))).shape == (5, 7)
     assert Sequential(Flatten(), Linear(12, 2))(x).shape == (2, 2)
@@ -1313,7 +1313,7 @@ def test_module_layers() -> None:
     other.load_state_dict(net.state_dict())
     assert np.array_equal(other(x).numpy(), y.numpy()), "a loaded network computes the same"
     manual_seed(2)
-    several = [net.train()(x).numpy() for _ in range(20)]
+    several = [net.train()(x).numpy() for _ in range(8)]
     assert any(not np.array_equal(several[0], again) for again in several), "in training, dropout draws anew"
     assert np.allclose(np.array(several).sum(axis=-1), 1, atol=1e-6), "each row of a softmax sums to 1"
 

@@ -259,7 +259,7 @@ def linear_start(lesson, rng):
         "mean": float(scaled.mean()),
         "share within one unit": float((np.abs(scaled) < 1).mean()),
         "bias": layer.bias,
-        "drawn anew": not np.array_equal(weight, lesson.Linear(150, 400).weight.numpy()),
+        "drawn anew": not np.array_equal(*(lesson.Linear(4, 5).weight.numpy() for _ in range(2))),
         "parameters": [isinstance(each, Parameter) for each in (layer.weight, layer.bias)],
     }
 

@@ -91,6 +91,34 @@ def test_a_truth_is_true_or_false() -> None:
     assert message.arrays["a"].view(np.uint8).tolist() == [0, 1, 1]
 
 
+def test_a_line_heard_before_is_charged_again() -> None:
+    """Catches arrays that cost nothing because another submission has announced the same ones."""
+    line = header(["charged", "|u1", [60]])
+    assert len(read(line + bytes(60), room=60)) == 1
+    with pytest.raises(Malformed, match="too large"):
+        read(line + bytes(60), room=59)
+
+
+ARRAYS = {
+    "other bytes": (["a", "<f4", [2, 3]], 1),
+    "another name": (["b", "<f4", [2, 3]], 0),
+    "another dtype": (["a", "<i4", [2, 3]], 0),
+    "another shape": (["a", "<f4", [3, 2]], 0),
+}
+
+
+@pytest.mark.parametrize("case", ARRAYS)
+def test_what_counts_as_the_same_bytes(case: str) -> None:
+    """Catches a shortcut of the comparison that looks at the bytes and not at what they stand for."""
+    like = ["a", "<f4", [2, 3]]
+    (first,), (again,) = read(header(like) + bytes(24)), read(header(like) + bytes(24))
+    part, last = ARRAYS[case]
+    (other,) = read(header(part) + bytes(23) + bytes([last]))
+    assert first.arrays is not None and first.arrays.same_bytes(again.arrays)
+    assert not first.arrays.same_bytes(other.arrays)
+    assert not first.arrays.same_bytes(dict(first.arrays)), "only what came out of a sandbox has bytes"
+
+
 LINES = {
     "no JSON": b"hello",
     "an empty line": b"",

@@ -12,6 +12,7 @@ import numpy as np
 from tito.errors import EnvironmentFault
 from tito.grading.assignment import Assignment, GradedCell
 from tito.grading.records import CellScore, ProbeScore
+from tito.grading.sandbox.arrays import Arrays
 from tito.grading.sandbox.jobs import CellRun, Ending, ProbeRun, RunResult
 from tito.report import Outcome
 
@@ -61,6 +62,8 @@ def compare(expected: ProbeRun, got: ProbeRun, tolerance: Mapping[str, Any]) -> 
     """Whether a probe sent back what the reference sent, within rtol and atol; whatever was sent, it raises nothing."""
     if got.arrays is None:
         return ProbeScore(expected.name, False, _line(got.error) or "gave no result")
+    if isinstance(got.arrays, Arrays) and got.arrays.same_bytes(expected.arrays):
+        return ProbeScore(expected.name, True, "")
     try:
         with np.errstate(all="ignore"):
             message = _difference(expected.arrays or {}, got.arrays, tolerance)

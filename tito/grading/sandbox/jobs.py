@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ class ProbeRun:
     """What one probe sent back: named arrays in order, or the error that it raised."""
 
     name: str
-    arrays: dict[str, np.ndarray] | None  # None: it failed
+    arrays: Mapping[str, np.ndarray] | None  # None: it failed
     error: str = ""
 
 

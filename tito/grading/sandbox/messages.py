@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from tito.grading.sandbox.arrays import Arrays, Header
 from tito.report import Outcome
 
 _LINE = 64 << 10
+_OFTEN = 4 << 10  # characters of a line that is remembered
 _LEAVES, _AXES, _NAME = 256, 32, 200
 _DTYPE = re.compile(r"[<|]([biufc])(1|2|4|8|16|32)")
 _SAID = {"passed", "failed", "time limit", "exited"}
@@ -33,19 +35,15 @@ class Message:
     message: str = ""
     detail: str = ""
     error: str = ""  # the name of an exception's class
-    arrays: dict[str, np.ndarray] | None = None
+    arrays: Arrays | None = None
 
 
-@dataclass
-class _Leaf:
-    name: str
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    data: bytearray = field(default_factory=bytearray)
+@dataclass(frozen=True)
+class Announced:
+    """A line that says which arrays of a probe follow it."""
 
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
+    index: int
+    header: Header
 
 
 class Reader:
@@ -53,91 +51,87 @@ class Reader:
 
     def __init__(self, room: int) -> None:
         self.room = room  # bytes of arrays that may still come
-        self._line = bytearray()
-        self._probe = 0
-        self._leaves: list[_Leaf] | None = None  # those of a probe whose bytes are still coming
-        self._filling = 0
+        self._line = b""
+        self._due: Announced | None = None  # a probe whose bytes are still coming
+        self._data = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """The messages that these bytes complete."""
         at = 0
         while True:
-            if self._leaves is not None:
-                at = self._fill(self._leaves, data, at)
-                if self._filling < len(self._leaves):
+            if self._due is not None:
+                header = self._due.header
+                part = data[at : at + header.size - len(self._data)]
+                self._data += part
+                at += len(part)
+                if len(self._data) < header.size:
                     return
-                arrays = {leaf.name: _array(leaf) for leaf in self._leaves}
-                self._leaves = None
-                yield Message("probe", self._probe, Outcome.PASSED, arrays=arrays)
+                message = Message("probe", self._due.index, Outcome.PASSED, arrays=Arrays(header, bytes(self._data)))
+                self._due, self._data = None, bytearray()
+                yield message
             end = data.find(b"\n", at)
-            part = data[at:] if end < 0 else data[at:end]
-            if len(self._line) + len(part) > _LINE:
+            line = self._line + (data[at:] if end < 0 else data[at:end])
+            if len(line) > _LINE:
                 raise Malformed("a line is too long")
-            self._line += part
+            self._line = line if end < 0 else b""
             if end < 0:
                 return
             at = end + 1
-            line, self._line = bytes(self._line), bytearray()
-            message = self._parsed(line)
-            if message is not None:
-                yield message
+            said = _often(line) if len(line) <= _OFTEN else _parsed(line)
+            if isinstance(said, Announced):
+                self.room -= said.header.size
+                if self.room < 0:
+                    raise Malformed("the arrays are too large")
+                self._due = said
+            else:
+                yield said
 
-    def _fill(self, leaves: list[_Leaf], data: bytes, at: int) -> int:
-        """Give the arrays their bytes, and say where those end."""
-        while self._filling < len(leaves):
-            leaf = leaves[self._filling]
-            part = data[at : at + leaf.size - len(leaf.data)]
-            leaf.data += part
-            at += len(part)
-            if len(leaf.data) < leaf.size:
-                break
-            self._filling += 1
-        return at
 
-    def _parsed(self, line: bytes) -> Message | None:
-        """The message on a line; None for the header of arrays that follow."""
-        try:
-            said = json.loads(line)
-        except (ValueError, RecursionError):
-            raise Malformed("a line is no JSON") from None
-        if not isinstance(said, dict):
-            raise Malformed("a line is no object")
-        for kind in ("ask", "done"):
-            if said == {kind: True}:
-                return Message(kind)
-        if isinstance(said.get("fault"), str):
-            return Message("fault", message=plain(said["fault"], 2000))
-        for kind in ("start", "start_probe", "cell", "probe"):
-            if kind in said:
-                return self._about(kind, _number(said[kind], 1 << 20), said)
-        raise Malformed("a line says nothing known")
+def _parsed(line: bytes) -> Message | Announced:
+    """What a line says."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        raise Malformed("a line is no JSON") from None
+    if not isinstance(said, dict):
+        raise Malformed("a line is no object")
+    for kind in ("ask", "done"):
+        if said == {kind: True}:
+            return Message(kind)
+    if isinstance(said.get("fault"), str):
+        return Message("fault", message=plain(said["fault"], 2000))
+    for kind in ("start", "start_probe", "cell", "probe"):
+        if kind in said:
+            return _about(kind, _number(said[kind], 1 << 20), said)
+    raise Malformed("a line says nothing known")
 
-    def _about(self, kind: str, index: int, said: dict[str, Any]) -> Message | None:
-        if kind.startswith("start"):
-            return Message(kind, index)
-        if kind == "probe" and "leaves" in said:
-            self._probe, self._filling = index, 0
-            self._leaves = self._headers(said["leaves"])
-            return None
-        outcome = said.get("outcome")
-        if not isinstance(outcome, str) or outcome not in _SAID:
-            raise Malformed("there is no such outcome")
-        texts = [said.get(name, "") for name in ("message", "detail", "kind")]
-        if not all(isinstance(text, str) for text in texts):
-            raise Malformed("a text is no text")
-        message, detail, error = (plain(text, size) for text, size in zip(texts, (600, 5000, 100), strict=True))
-        return Message(kind, index, Outcome(outcome), message, detail, error)
 
-    def _headers(self, said: object) -> list[_Leaf]:
-        if not isinstance(said, list) or len(said) > _LEAVES:
-            raise Malformed("too many arrays")
-        leaves = [_leaf(each) for each in said]
-        if len({leaf.name for leaf in leaves}) < len(leaves):
-            raise Malformed("two arrays have one name")
-        self.room -= sum(leaf.size for leaf in leaves)
-        if self.room < 0:
-            raise Malformed("the arrays are too large")
-        return leaves
+# Submissions of one class say much the same: they begin the same parts, pass them, and announce arrays of one shape.
+_often = lru_cache(maxsize=512)(_parsed)
+
+
+def _about(kind: str, index: int, said: dict[str, Any]) -> Message | Announced:
+    if kind.startswith("start"):
+        return Message(kind, index)
+    if kind == "probe" and "leaves" in said:
+        return Announced(index, _header(said["leaves"]))
+    outcome = said.get("outcome")
+    if not isinstance(outcome, str) or outcome not in _SAID:
+        raise Malformed("there is no such outcome")
+    texts = [said.get(name, "") for name in ("message", "detail", "kind")]
+    if not all(isinstance(text, str) for text in texts):
+        raise Malformed("a text is no text")
+    message, detail, error = (plain(text, size) for text, size in zip(texts, (600, 5000, 100), strict=True))
+    return Message(kind, index, Outcome(outcome), message, detail, error)
+
+
+def _header(said: object) -> Header:
+    if not isinstance(said, list) or len(said) > _LEAVES:
+        raise Malformed("too many arrays")
+    header = Header(tuple(_part(each) for each in said))
+    if len({name for name, _dtype, _shape in header.parts}) < len(said):
+        raise Malformed("two arrays have one name")
+    return header
 
 
 def plain(text: str, size: int) -> str:
@@ -151,7 +145,7 @@ def _number(said: object, below: int) -> int:
     return said
 
 
-def _leaf(said: object) -> _Leaf:
+def _part(said: object) -> tuple[str, np.dtype[Any], tuple[int, ...]]:
     if not (isinstance(said, list) and len(said) == 3):
         raise Malformed("a header has no three parts")
     name, dtype, shape = said
@@ -161,17 +155,13 @@ def _leaf(said: object) -> _Leaf:
         raise Malformed("arrays of that type are not taken")
     if not isinstance(shape, list) or len(shape) > _AXES:
         raise Malformed("a shape is none")
+    axes = tuple(_number(axis, 1 << 40) for axis in shape)
     try:
-        return _Leaf(plain(name, _NAME), np.dtype(dtype), tuple(_number(axis, 1 << 40) for axis in shape))
+        made = np.dtype(dtype)
+        if 0 in axes:  # no bytes, and axes that no array can have
+            np.empty(axes, made)
     except TypeError:
         raise Malformed("there is no such type") from None
-
-
-def _array(leaf: _Leaf) -> np.ndarray:
-    array = np.frombuffer(bytes(leaf.data), leaf.dtype)
-    if leaf.dtype.kind == "b":  # a byte that is neither 0 nor 1 would be a truth that equals nothing
-        array = np.frombuffer(bytes(leaf.data), np.uint8) != 0
-    try:
-        return array.reshape(leaf.shape)
-    except ValueError:  # no bytes, and axes that no array can have
+    except ValueError:
         raise Malformed("a shape is none") from None
+    return plain(name, _NAME), made, axes
