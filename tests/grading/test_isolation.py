@@ -122,7 +122,11 @@ def test_what_cannot_be_written(walled: Sandbox, outside: Path, what: str) -> No
 def test_only_the_working_folder_can_be_written(walled: Sandbox, place: str) -> None:
     """Catches room outside the small file system: the root of the sandbox, /dev/shm, the package itself."""
     body = "import pack\nplace = os.path.dirname(pack.__file__)\n" if place == "package" else f"place = {place!r}\n"
-    assert attempt(walled, body + "open(place + '/written-by-a-lesson', 'w')") in ("FileNotFoundError", "PermissionError", "OSError")
+    assert attempt(walled, body + "open(place + '/written-by-a-lesson', 'w')") in (
+        "FileNotFoundError",
+        "PermissionError",
+        "OSError",
+    )
 
 
 def test_nothing_is_seen_of_the_machine_in_bubblewrap() -> None:
