@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -101,3 +102,14 @@ def course_folder(root: Path) -> Place:
     place.source(module).mkdir(parents=True)
     (place.source(module) / "layers_dev.ipynb").write_text(to_ipynb(layers().notebook), encoding="utf-8")
     return place
+
+
+def nbgrader_head() -> str:
+    """The newest revision, read from nbgrader's files: the one that no other comes after."""
+    import nbgrader
+
+    texts = [path.read_text(encoding="utf-8") for path in Path(nbgrader.__path__[0], "alembic/versions").glob("*.py")]
+    named = {re.search(r"^revision = '(\w+)'", text, re.M)[1] for text in texts}  # type: ignore[index]
+    before = {re.search(r"^down_revision = (.*)$", text, re.M)[1].strip("'") for text in texts}  # type: ignore[index]
+    (head,) = named - before
+    return head

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,14 @@ def test_documents_name_only_commands_that_exist(document: Path) -> None:
                 assert in_prose or word in ("and", "or"), f"{document.name}: tito {line}"
                 break
             node = node["commands"][word]
+
+
+def test_extras_that_are_to_be_installed_exist() -> None:
+    """Catches `pip install 'tito[name]'`, in a document or in a hint, for an extra that was renamed."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    texts = [path.read_text(encoding="utf-8") for path in (*DOCUMENTS, *(ROOT / "tito").rglob("*.py"))]
+    named = {name for text in texts for names in re.findall(r"'tito\[([a-z,]+)\]'", text) for name in names.split(",")}
+    assert {"grade", "postgres"} <= named <= set(extras)
 
 
 def test_generated_command_reference_is_current() -> None:

@@ -147,6 +147,25 @@ def test_a_run_that_was_killed_goes_on_to_the_same_books(
     assert set(school.graded) == set(NAMES) - kept
 
 
+def test_books_that_cannot_be_written_end_the_run_and_lose_no_verdict(school: Class) -> None:
+    """Catches verdicts that are kept twice when the gradebook's server has gone, and graded again afterwards."""
+    school.hand_in(*NAMES)
+    made = school.run()
+
+    def away(records: object) -> None:
+        raise EnvironmentFault("The gradebook cannot be written: the connection is lost.")
+
+    made.books = Books(made.books.keep if made.books else away, away)
+    with pytest.raises(EnvironmentFault, match="the connection is lost"):
+        made.go()
+    lines = school.place.journal.read_bytes().splitlines()
+    written = list(Journal(school.place.journal).latest(school.assignment.module))
+    assert len(lines) == len(written) > 0 and not school.books
+    school.graded.clear()
+    assert school.run().go().exit_code is Exit.OK
+    assert sorted(school.books) == NAMES and set(school.graded) == set(NAMES) - set(written)
+
+
 def test_a_line_that_a_kill_cut_off_is_no_verdict(school: Class) -> None:
     """Catches a torn line that makes every later run fail, or that swallows the line after it."""
     school.hand_in(*NAMES[:3])

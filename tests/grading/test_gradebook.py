@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from grading_made import dump, layers, record, ungradable, unreadable
+from grading_made import dump, layers, nbgrader_head, record, ungradable, unreadable
 from support import ROOT
 
 from tito.errors import EnvironmentFault
@@ -48,9 +48,11 @@ def by_hand(gradebook: Any, student: str, cell: str) -> tuple[Any, ...]:
     return found.manual_score, found.extra_credit, found.manual_comment, found.needs_manual_grade
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'gradebook.db'}"
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'gradebook.db'}"
+    return str(request.getfixturevalue("postgres").database())
 
 
 @pytest.fixture
@@ -289,7 +291,7 @@ def test_a_new_database_needs_no_alembic_on_the_path(tmp_path: Path) -> None:
         [sys.executable, "-c", code], env={"PATH": "/nowhere"}, cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert _version(tmp_path / "gradebook.db") == _head()
+    assert _version(tmp_path / "gradebook.db") == nbgrader_head()
 
 
 @pytest.mark.slow
@@ -300,7 +302,7 @@ def test_processes_that_start_together_make_one_database(tmp_path: Path) -> None
     running = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
     ended = [(each.communicate()[1], each.returncode) for each in running]
     assert ended == [(b"", 0)] * 2
-    assert _version(tmp_path / "gradebook.db") == _head()
+    assert _version(tmp_path / "gradebook.db") == nbgrader_head()
 
 
 def test_a_database_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,7 +333,7 @@ def test_a_database_left_without_its_version_is_repaired(tmp_path: Path) -> None
     database.close()
     with open_gradebook(url, "course") as gradebook:
         assert read(gradebook, "03_layers")["ada"].raw == 50
-    assert _version(tmp_path / "gradebook.db") == _head()
+    assert _version(tmp_path / "gradebook.db") == nbgrader_head()
 
 
 @pytest.mark.parametrize(
@@ -392,16 +394,3 @@ def _version(path: Path) -> str:
     database.close()
     assert len(rows) == 1
     return str(rows[0][0])
-
-
-def _head() -> str:
-    """The newest revision, read from nbgrader's files: the one that no other comes after."""
-    import re
-
-    import nbgrader
-
-    texts = [path.read_text(encoding="utf-8") for path in Path(nbgrader.__path__[0], "alembic/versions").glob("*.py")]
-    named = {re.search(r"^revision = '(\w+)'", text, re.M)[1] for text in texts}  # type: ignore[index]
-    before = {re.search(r"^down_revision = (.*)$", text, re.M)[1].strip("'") for text in texts}  # type: ignore[index]
-    (head,) = named - before
-    return head

@@ -55,6 +55,9 @@ class Browser:
         with self.opener.open(request, timeout=60) as answer:
             return str(answer.read().decode())
 
+    def json(self, path: str) -> Any:
+        return json.loads(self.ask(path))
+
 
 @pytest.mark.slow
 def test_a_person_grades_an_answer_and_the_next_run_keeps_it(place: Place) -> None:
@@ -63,8 +66,8 @@ def test_a_person_grades_an_answer_and_the_next_run_keeps_it(place: Place) -> No
         client = Browser(address)
         assert client.first == client.root + "/gradebook"
         assert address.startswith("http://127.0.0.1:")
-        assert "03_layers" in json.dumps(json.loads(client.ask("/api/assignments")))
-        notebooks = json.loads(client.ask("/api/submitted_notebooks/03_layers/layers_dev"))
+        assert "03_layers" in client.ask("/api/assignments")
+        notebooks = client.json("/api/submitted_notebooks/03_layers/layers_dev")
         assert {row["student"]: row["score"] for row in notebooks} == {"ada": 45, "bob": 50, "cem": 0}
         ids = {row["student"]: row["id"] for row in notebooks}
         for path in ("/gradebook", "/gradebook/03_layers", "/gradebook/03_layers/layers_dev", "/manage_students"):
@@ -74,10 +77,10 @@ def test_a_person_grades_an_answer_and_the_next_run_keeps_it(place: Place) -> No
         assert "ada says: width" in page
         assert "expected (2, 3), got (3, 2)" in page
         assert "it is a picture" in client.ask(f"/submissions/{ids['cem']}/")
-        grades = {row["name"]: row for row in json.loads(client.ask(f"/api/grades?submission_id={ids['ada']}"))}
+        grades = {row["name"]: row for row in client.json(f"/api/grades?submission_id={ids['ada']}")}
         assert len(grades) == 14
         client.ask(f"/api/grade/{grades[DEPTH]['id']}", {"manual_score": 8.5, "extra_credit": 1})
-        comments = {row["name"]: row for row in json.loads(client.ask(f"/api/comments?submission_id={ids['ada']}"))}
+        comments = {row["name"]: row for row in client.json(f"/api/comments?submission_id={ids['ada']}")}
         client.ask(f"/api/comment/{comments[DEPTH]['id']}", {"manual_comment": "well argued"})
         with open_gradebook(place.database, "tinytorch") as gradebook:  # while the server has the database open
             write(gradebook, layers(), [record("ada"), record("bob")])

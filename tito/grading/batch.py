@@ -154,8 +154,9 @@ class Run:
                     waiting.append(record)
                     self.tell(record)
                     if len(waiting) >= BATCH or time.monotonic() - written > PAUSE:
-                        self._write_down(waiting)
-                        waiting, written = [], time.monotonic()
+                        ready, waiting = waiting, []  # a failure here must not write them a second time below
+                        self._write_down(ready)
+                        written = time.monotonic()
             finally:
                 self._write_down(waiting)
         return isolation

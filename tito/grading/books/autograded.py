@@ -147,12 +147,13 @@ def write_config(place: Place, course_id: str, url: str = "") -> None:
         f"c.CourseDirectory.course_id = {course_id!r}",
         "c.CourseDirectory.root = str(Path(__file__).resolve().parent)",
     ]
-    if url and url != place.database:
+    own = bool(url) and url != place.database
+    if own:
         lines.append(f"c.CourseDirectory.db_url = {url!r}")
     place.root.mkdir(parents=True, exist_ok=True)
     text = _SIGN + "\n".join(lines) + "\n"
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        replace_text(path, text, private="@" in url)
+        replace_text(path, text, private=own)  # the address may have a password
 
 
 def replace_text(path: Path, text: str, private: bool = False) -> None:

@@ -5,18 +5,24 @@ Scores, extra credit and comments given by people are never touched.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from tito.errors import EnvironmentFault
 from tito.grading.assignment import Assignment
 from tito.grading.books.gradebook_cells import register_cells
-from tito.grading.books.gradebook_schema import nbgrader_api, open_gradebook
+from tito.grading.books.gradebook_schema import nbgrader_api, open_gradebook, said, shown, take_turns
 from tito.grading.books.gradebook_verdicts import write_verdicts
 from tito.grading.books.grades import CellGrade, StudentGrade, storable
 from tito.grading.books.policy import Lateness
 from tito.grading.intake.students import Student
 from tito.grading.records import GradeRecord, Status
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+T = TypeVar("T")
 
 __all__ = ["enrol", "open_gradebook", "read", "register", "settle", "write"]
 
@@ -65,7 +71,7 @@ def enrol(gradebook: Any, students: Iterable[Student]) -> None:
                 "email": student.email,
                 "lms_user_id": student.lms_id,
             }
-            given = {name: storable(value) for name, value in values.items() if value}
+            given = {name: storable(value)[: people.c[name].type.length] for name, value in values.items() if value}
             row = known.get(student.id)
             if row is None:
                 session.execute(people.insert().values(id=student.id, **given))
@@ -92,26 +98,36 @@ def settle(gradebook: Any, module: str, late: Mapping[str, Lateness]) -> None:
     _in_one_transaction(gradebook, work)
 
 
-def _in_one_transaction(gradebook: Any, work: Any) -> None:
-    session = gradebook.db()
-    try:
-        work(session)
-        session.commit()
-    except BaseException:
-        session.rollback()
-        raise
-    finally:
-        gradebook.db.remove()  # what was read may be out of date, and would only take memory
+def _in_one_transaction(gradebook: Any, work: Callable[[Session], T], writes: bool = True) -> T:
+    """What the work comes to, once it is in the database; EnvironmentFault when the database refuses.
+
+    When the connection was lost, all of it is done once more: every work looks first at what is there.
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    for again in (False, True):
+        session = gradebook.db()
+        try:
+            if writes and session.get_bind().dialect.name == "postgresql":
+                take_turns(session)
+            found = work(session)
+            session.commit()
+            return found
+        except DBAPIError as error:
+            if again or not error.connection_invalidated:
+                raise EnvironmentFault(
+                    f"The gradebook {shown(str(gradebook.engine.url))} cannot be "
+                    f"{'written' if writes else 'read'}: {said(error)}.",
+                    "no verdict is lost; once the database can be used, give the same command again",
+                ) from None
+        finally:
+            gradebook.db.remove()  # rolls back what was not committed; what was read may be out of date
+    raise AssertionError("unreachable")
 
 
 def read(gradebook: Any, module: str) -> dict[str, StudentGrade]:
     """The grades of everybody who handed in an assignment, by student; empty when the gradebook does not have it."""
-    api = nbgrader_api()
-    session = gradebook.db()
-    try:
-        return _read(session, api, module)
-    finally:
-        gradebook.db.remove()
+    return _in_one_transaction(gradebook, lambda session: _read(session, nbgrader_api(), module), writes=False)
 
 
 def _read(session: Any, api: Any, module: str) -> dict[str, StudentGrade]:
@@ -125,7 +141,6 @@ def _read(session: Any, api: Any, module: str) -> dict[str, StudentGrade]:
         .join(student, submitted.c.student_id == student.c.id)
         .join(assignment, submitted.c.assignment_id == assignment.c.id)
         .where(assignment.c.name == module)
-        .order_by(student.c.id)
     ).all()
     comments = _read_comments(session, api, module)
     cells = _read_cells(session, api, module, comments)
@@ -137,7 +152,7 @@ def _read(session: Any, api: Any, module: str) -> dict[str, StudentGrade]:
     return {
         row[3]: StudentGrade(
             row[3],
-            tuple(cells.get(row.id, ())),
+            tuple(sorted(cells.get(row.id, ()), key=lambda cell: cell.grade_id)),
             row.late_submission_penalty or 0.0,
             row.timestamp,
             row.first_name or "",
@@ -147,7 +162,7 @@ def _read(session: Any, api: Any, module: str) -> dict[str, StudentGrade]:
             tuple(sorted(remarks.get(row.id, ()))),
             row.id,
         )
-        for row in people
+        for row in sorted(people, key=lambda row: str(row[3]))  # databases differ in how they sort text
     }
 
 
@@ -186,7 +201,6 @@ def _read_cells(
         .join(base, grade.c.cell_id == base.c.id)
         .join(cell, base.c.id == cell.c.id)
         .where(_cells_of(api, module))
-        .order_by(base.c.name)
     ):
         found.setdefault(row.notebook_id, []).append(
             CellGrade(

@@ -10,9 +10,15 @@ from tito.errors import EnvironmentFault
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
+    from sqlalchemy.orm import Session
 
-_PATIENCE = 60  # seconds to wait for another process that writes to SQLite
-_ADVISORY = 7281123  # of PostgreSQL's lock that one process holds while it creates the tables
+_PATIENCE = 60  # seconds to wait for another process that writes
+_ANSWER = 15  # seconds to wait for a server to answer
+_ADVISORY = 7281123  # of PostgreSQL's lock that one process holds while it writes
+_POSTGRES_HINT = (
+    "check that the server runs, that the database was made (createdb NAME) and may be written, "
+    "and the password: PGPASSWORD or ~/.pgpass"
+)
 
 
 def nbgrader_api() -> Any:
@@ -31,11 +37,12 @@ def nbgrader_api() -> Any:
 def open_gradebook(url: str, course_id: str) -> Any:
     """nbgrader's Gradebook on a database, which is created when it is new.
 
-    Raises EnvironmentFault when nbgrader is missing, when there is no such database, or when another nbgrader made it.
+    Raises EnvironmentFault when nbgrader or the database's driver is missing, when there is no such database, or when
+    another nbgrader made it. No message has the address's password.
     """
     api = nbgrader_api()
     from sqlalchemy import create_engine
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
     try:
         url = _patient(url)
@@ -46,31 +53,72 @@ def open_gradebook(url: str, course_id: str) -> Any:
         finally:
             engine.dispose()
         return api.Gradebook(url, course_id)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError, with a part of the address
         raise EnvironmentFault(
-            f"{_shown(url)!r} is no address of a database that can be used here.",
-            "write it as sqlite:///path/gradebook.db or postgresql://host/name",
+            f"{shown(url)!r} is no address of a database that can be used here.",
+            "write it as sqlite:///path/gradebook.db or postgresql+psycopg://host/name, an @ in a password as %40",
         ) from None
-    except (SQLAlchemyError, ImportError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    except ImportError as error:
         raise EnvironmentFault(
-            f"The gradebook {_shown(url)} cannot be opened: {reason}.", "check the address given with --db"
+            f"The gradebook {shown(url)} cannot be opened: {_first_line(error)}.",
+            "install the database's driver; for PostgreSQL pip install 'tito[postgres]', "
+            "and write the address as postgresql+psycopg://host/name",
         ) from None
+    except SQLAlchemyError as error:
+        hint = _POSTGRES_HINT if url.startswith("postgresql") and isinstance(error, DBAPIError) else ""
+        raise EnvironmentFault(
+            f"The gradebook {shown(url)} cannot be opened: {said(error)}.", hint or "check the address given with --db"
+        ) from None
+
+
+def said(error: Exception) -> str:
+    """What a database said of a failure, in one line and without a full stop."""
+    return _first_line(getattr(error, "orig", None) or error)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].removesuffix(".")
 
 
 def _patient(url: str) -> str:
-    """The address, with a time to wait for other writers where SQLite has five seconds."""
+    """The address with times to wait: for other writers where SQLite has 5 s, for a server where psycopg has 130 s.
+
+    Raises ValueError where a password has an @: what follows it would be taken for the host, and named in errors.
+    """
     from sqlalchemy.engine import make_url
 
     parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or "timeout" in parsed.query:
-        return url
-    return parsed.update_query_dict({"timeout": str(_PATIENCE)}).render_as_string(hide_password=False)
+    if "@" in (parsed.host or ""):
+        raise ValueError
+    if parsed.get_backend_name() == "sqlite":
+        more = {"timeout": str(_PATIENCE)}
+    elif parsed.drivername in ("postgresql", "postgresql+psycopg", "postgresql+psycopg2"):
+        more = {"connect_timeout": str(_ANSWER), "client_encoding": "utf8"}
+    else:
+        more = {}
+    wanted = {**more, **parsed.query}
+    return parsed.set(query=wanted).render_as_string(hide_password=False)
 
 
-def _shown(url: str) -> str:
-    """The address for people, without its password and without our own settings."""
-    return re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", url).partition("?")[0]
+def shown(url: str) -> str:
+    """An address for people: without a password, wherever somebody wrote it, and without settings."""
+    scheme, slashes, _ = url.partition("://")
+    head, at, tail = url.rpartition("@")
+    if scheme == "sqlite" or not at:
+        return url.partition("?")[0]
+    place = tail.partition("?")[0]
+    if not slashes:  # no address, and no way to say where the password begins
+        return f"***@{place}"
+    user, *rest = re.split("[:/?]", head.removeprefix(f"{scheme}://"), maxsplit=1)
+    return f"{scheme}://{user}{':***' if rest else ''}@{place}"
+
+
+def take_turns(connection: Connection | Session) -> None:
+    """Wait until no other tito writes into this PostgreSQL database, and keep others out until the transaction ends."""
+    from sqlalchemy import text
+
+    connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}s'"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY})
 
 
 def _prepare(connection: Connection, api: Any, course_id: str) -> None:
@@ -84,7 +132,8 @@ def _prepare(connection: Connection, api: Any, course_id: str) -> None:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     elif connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY})
+        take_turns(connection)
+        _check_encoding(connection)
     tables = set(inspect(connection).get_table_names())
     if "assignment" in tables:
         _check_columns(connection, api)
@@ -96,10 +145,23 @@ def _prepare(connection: Connection, api: Any, course_id: str) -> None:
     if version is None:
         connection.execute(text("INSERT INTO alembic_version (version_num) VALUES (:head)"), {"head": head})
     elif version != head:
-        raise _other_version(f"has version {version}, and this nbgrader works with {head}")
+        raise _other_version(connection, f"has version {version}, and this nbgrader works with {head}")
     course = api.Course.__table__
     if connection.execute(course.select().where(course.c.id == course_id)).first() is None:
         connection.execute(course.insert().values(id=course_id))
+
+
+def _check_encoding(connection: Connection) -> None:
+    """Refuse a database that cannot hold what students write."""
+    from sqlalchemy import text
+
+    encoding = connection.execute(text("SELECT getdatabaseencoding()")).scalar()
+    encoding = encoding.decode() if isinstance(encoding, bytes) else encoding  # SQL_ASCII has no text
+    if encoding != "UTF8":
+        raise EnvironmentFault(
+            f"The gradebook's database has the encoding {encoding}, which cannot hold every text.",
+            "make one that can: createdb --encoding UTF8 --template template0 NAME",
+        )
 
 
 def _check_columns(connection: Connection, api: Any) -> None:
@@ -113,13 +175,12 @@ def _check_columns(connection: Connection, api: Any) -> None:
         have = {column["name"] for column in found.get_columns(table.name)}
         missing = sorted({column.name for column in table.columns} - have)
         if missing:
-            raise _other_version(f"lacks {table.name}.{missing[0]}")
+            raise _other_version(connection, f"lacks {table.name}.{missing[0]}")
 
 
-def _other_version(how: str) -> EnvironmentFault:
-    return EnvironmentFault(
-        f"The gradebook {how}.", "in grading/: nbgrader db upgrade (it keeps a copy of the old database)"
-    )
+def _other_version(connection: Connection, how: str) -> EnvironmentFault:
+    copy = "it keeps a copy of the old database" if connection.dialect.name == "sqlite" else "it makes no copy first"
+    return EnvironmentFault(f"The gradebook {how}.", f"in grading/: nbgrader db upgrade ({copy})")
 
 
 def _head() -> str:

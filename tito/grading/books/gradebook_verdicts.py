@@ -169,7 +169,8 @@ def _auto_comments(cells: Cells, record: GradeRecord) -> Iterator[tuple[str, str
 def _existing(session: Any, table: Any, notebooks: Mapping[str, str]) -> dict[tuple[str, str], Any]:
     from sqlalchemy import select
 
-    rows = session.execute(select(table).where(table.c.notebook_id.in_(notebooks.values())))
+    query = select(table).where(table.c.notebook_id.in_(notebooks.values()))
+    rows = session.execute(query.with_for_update())  # what a person enters meanwhile comes before or after all of this
     return {(row.notebook_id, row.cell_id): row for row in rows}
 
 
