@@ -4,8 +4,8 @@
 from google.colab import drive
 drive.mount("/content/drive")
 import subprocess, urllib.request; import seaborn as sns; sns.set()
-subprocess.check_call(["pip", "install", "numpy"])
-urllib.request.urlretrieve("https://example.org/data.npz", "data.npz")
+subprocess.check_call(["nvidia-smi-of-colab"])
+urllib.request.urlretrieve("https://colab.invalid/data.npz", "data.npz")
 settings = open("/content/settings.json").read()
 name = input("Your name? ")
 import getpass
