@@ -402,22 +402,23 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # The other elementwise ops are given. Three of them choose rather than compute, and hand `g` on where they chose an input:
-# `where`, `clip`, and later ReLU. A product with the mask does that, and is up to 20 times as fast as `np.where`; only
-# where `g` is infinite it goes wrong, since infinity times 0 is not a number. NumPy can be told to raise an error when that
-# happens, and then `np.where` takes over.
+# `where`, `clip`, and later ReLU. A product with the mask, 1 or 0, does that, and is up to 20 times as fast as `np.where`; but
+# where `g` is infinite it goes wrong, since infinity times 0 is not a number. So `keep` reads the bits of each number as an
+# integer and multiplies that: times 1 all bits stay, and times 0 all are 0, which are the bits of 0.0.
 #
 # Where a derivative does not exist we do what PyTorch does: |x| has slope 0 at 0, `clip` has slope 1 on its limits.
 
 
 # %%
 #| export
+_BITS = {2: np.int16, 4: np.int32, 8: np.int64}  # integers as wide as a float of so many bytes
+
+
 def keep(g: Array, mask: Array) -> Array:
-    """g where the mask holds, and 0 elsewhere; both of one shape."""
-    try:
-        with np.errstate(invalid="raise"):
-            return g * mask
-    except FloatingPointError:
+    """g where the mask of booleans holds, and 0 elsewhere, also in place of infinity; both of one shape."""
+    if g.itemsize not in _BITS:  # np.longdouble
         return np.where(mask, g, g.dtype.type(0))
+    return (g.view(_BITS[g.itemsize]) * mask).view(g.dtype)
 
 
 def _sqrt(g: Array, y: Array, x: Array) -> Array:

@@ -20,7 +20,7 @@ from hypothesis.extra.numpy import array_shapes, basic_indices, integer_array_in
 
 import tinytorch.core
 from tinytorch.core import activations, losses, normalization, spatial
-from tinytorch.core.autograd import gradcheck, vjp_rules
+from tinytorch.core.autograd import gradcheck, keep, vjp_rules
 from tinytorch.core.tensor import Tensor, apply, cat, ops, stack, where
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "autograd.json").read_text(encoding="utf-8"))["cases"]
@@ -596,6 +596,18 @@ def test_infinite_gradients_do_not_leak_through_a_mask() -> None:
         x.grad = None
         masked.sqrt().sum().backward()
         assert x.grad.tolist() == [0.0, 0.25]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_a_mask_keeps_numbers_of_every_width(dtype: type[np.floating[Any]]) -> None:
+    """Catches bits read as integers of another width, strides that get lost, and a masked NaN that comes through."""
+    g = np.array([[1.5, -2.0, np.inf], [np.nan, -np.inf, 0.25]], dtype).T
+    mask = np.array([[True, False, True], [False, False, True]]).T
+    kept = keep(g, mask)
+    assert kept.dtype == dtype
+    assert kept.tolist() == [[1.5, 0.0], [0.0, 0.0], [np.inf, 0.25]]
+    assert not np.signbit(kept[1]).any()
+    assert keep(np.array(3.0, dtype), np.bool_(True)) == 3.0
 
 
 def functions() -> dict[str, Function]:
