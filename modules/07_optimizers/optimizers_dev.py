@@ -32,8 +32,10 @@
 #| default_exp core.optimizers
 #| export
 import math
+from bisect import bisect, bisect_left
 from collections.abc import Iterable, Mapping
-from itertools import accumulate, pairwise
+from itertools import accumulate
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -95,11 +97,13 @@ from tinytorch.core.tensor import Array, Parameter, Tensor
 # state of a block stay in the processor's cache between the twelve operations. A block that lies within one large parameter
 # needs no copy: its gradient is read where it is.
 #
-# `Slab` below does this bookkeeping and is given. You will use
+# `Slab` and `Block` below do this bookkeeping and are given. Everything in a block is flat, and made once, not in every
+# step. You will use, of each block,
 #
-# - `parts(start, stop)`: for each parameter in a block its numbers w, its gradient, and its place in the block, all flat;
-# - `gradient` and `scratch`: memory for one block each, made once and used in every step; the step is made in `scratch`;
-# - `state`: one flat array for each thing that the optimizer remembers.
+# - `g` and `step`: memory for its gradients, and for what will be subtracted from the parameters;
+# - `state`: by name, its stretch of each thing that the optimizer remembers;
+# - `t`: the number of this update, 1 at first;
+# - `parts()`: for each parameter in it, the numbers w, the gradient, and the stretches of `g` and `step` that belong to it.
 #
 # **In place** means that a parameter keeps its array and the numbers in it change. `w -= step` does that; `w = w - step` makes
 # a new array and leaves the parameter as it was. Whoever holds the parameter's memory then sees the update, nothing has to be
@@ -115,6 +119,27 @@ from tinytorch.core.tensor import Array, Parameter, Tensor
 BLOCK = 65_536  # numbers that are worked on at a time
 
 
+class Block:
+    """A stretch of a slab that is updated at once: views of its memory, laid out once and used in every step."""
+
+    def __init__(self, slab: "Slab", start: int, stop: int, updates: int) -> None:
+        self.g, self.step = slab.gradient[: stop - start], slab.scratch[: stop - start]
+        self.state = {name: memory[start:stop] for name, memory in slab.state.items()}
+        self.t = updates + 1  # the number of the update that comes next
+        self._gradients = slab.gradients
+        self._pieces: list[tuple[int, slice, Array, Array, Array]] = []
+        for i in range(bisect(slab.starts, start) - 1, bisect_left(slab.starts, stop)):
+            a, b = slab.starts[i : i + 2]
+            first, last = max(start, a), min(stop, b)
+            if first < last:
+                own, place = slice(first - a, last - a), slice(first - start, last - start)
+                self._pieces.append((i, own, slab.numbers[i][own], self.g[place], self.step[place]))
+
+    def parts(self) -> list[tuple[Array, Array, Array, Array]]:
+        """For each parameter in it: its numbers, to be changed in place, its gradient, its stretches of g and step."""
+        return [(w, self._gradients[i][own], g, step) for i, own, w, g, step in self._pieces]
+
+
 class Slab:
     """Parameters of one dtype laid end to end, with flat memory for what an optimizer remembers about them."""
 
@@ -125,59 +150,74 @@ class Slab:
         self.updates = [0] * len(parameters)  # how often each parameter was updated
         self.state: dict[str, Array] = {}
         self.gradient, self.scratch = np.empty((2, min(BLOCK, self.starts[-1])), self.dtype)
-        self._pieces: dict[tuple[int, int], list[tuple[int, slice, slice]]] = {}
-        self._copies: list[tuple[Array, slice, Array]] = []
+        self.numbers: dict[int, Array] = {}  # of each parameter that has a gradient, flat
+        self.gradients: list[Array | None] = [None] * len(parameters)  # flat, from blocks() to done()
+        self._blocks: list[Block] = []
+        self._fits: tuple[list[Array | None], list[int]] = ([], [])  # arrays and updates that the blocks were made for
+        self._copies: list[tuple[Array, Array]] = []
 
     def remember(self, names: Iterable[str]) -> None:
         """Make the flat arrays that are not there yet, all zeros."""
         for name in names:
             if name not in self.state:
                 self.state[name] = np.zeros(self.starts[-1], self.dtype)
+                self._fits = ([], [])
 
-    def blocks(self) -> list[tuple[int, int, int]]:
-        """(start, stop, updates so far) of blocks of numbers that have a gradient and were updated equally often."""
-        runs: list[tuple[int, int, int]] = []
-        for (start, stop), parameter, count in zip(pairwise(self.starts), self.parameters, self.updates, strict=True):
-            if parameter.grad is None:
+    def blocks(self) -> list[Block]:
+        """Blocks of numbers that have a gradient and were updated equally often: those of the last step, if they fit."""
+        arrays: list[Array | None] = []
+        for i, parameter in enumerate(self.parameters):
+            w, grad = parameter.numpy(), parameter.grad
+            if grad is None:
+                arrays.append(None)
+                self.gradients[i] = None
                 continue
-            if parameter.grad.shape != parameter.shape or parameter.size != stop - start:
+            if grad.shape != w.shape or w.size != self.starts[i + 1] - self.starts[i]:
                 raise ValueError(
-                    f"a parameter of shape {parameter.shape} has a gradient of shape {parameter.grad.shape} and had "
-                    f"{stop - start} numbers when the optimizer was made: make a new optimizer for changed parameters"
+                    f"a parameter of shape {w.shape} has a gradient of shape {grad.shape} and had "
+                    f"{self.starts[i + 1] - self.starts[i]} numbers when the optimizer was made: make a new optimizer for "
+                    "changed parameters"
                 )
+            arrays.append(w)
+            self.gradients[i] = grad.ravel()
+        if self.updates != self._fits[1] or not all(map(is_, arrays, self._fits[0])):
+            self._fits = (arrays, list(self.updates))
+            self._blocks = self._lay_out(arrays)
+        for w, numbers in self._copies:
+            numbers[...] = w
+        return self._blocks
+
+    def _lay_out(self, arrays: list[Array | None]) -> list[Block]:
+        self._copies.clear()
+        runs: list[tuple[int, int, int]] = []
+        for i, w in enumerate(arrays):
+            if w is None:
+                continue
+            start, stop, count = self.starts[i], self.starts[i + 1], self.updates[i]
+            self.numbers[i] = w.ravel()
+            if not w.flags.c_contiguous:  # it has no flat view: work on a copy, which done() writes back
+                self._copies.append((w, self.numbers[i].reshape(w.shape)))
             if runs and runs[-1][1:] == (start, count):
                 start = runs.pop()[0]
             runs.append((start, stop, count))
-        return [(a, min(a + BLOCK, stop), count) for start, stop, count in runs for a in range(start, stop, BLOCK)]
-
-    def parts(self, start: int, stop: int) -> list[tuple[Array, Array, slice]]:
-        """For each parameter in a block: its numbers, to be changed in place, its gradient, their place in the block."""
-        if (start, stop) not in self._pieces:
-            self._pieces[start, stop] = [
-                (i, slice(max(start, a) - a, min(stop, b) - a), slice(max(start, a) - start, min(stop, b) - start))
-                for i, (a, b) in enumerate(pairwise(self.starts))
-                if max(start, a) < min(stop, b)
-            ]
-        found = []
-        for i, own, place in self._pieces[start, stop]:
-            w, grad = self.parameters[i].numpy(), self.parameters[i].grad
-            if w.flags.c_contiguous:
-                numbers = w.reshape(-1)[own]
-            else:  # a transposed array has no flat view: work on a copy, which done() writes back
-                numbers = w.flat[own]
-                self._copies.append((w, own, numbers))
-            found.append((numbers, grad.reshape(-1)[own], place))
-        return found
+        return [Block(self, a, min(a + BLOCK, b), count) for start, b, count in runs for a in range(start, b, BLOCK)]
 
     def done(self) -> None:
         """Note that every parameter with a gradient has been changed."""
-        for w, own, numbers in self._copies:
-            w.flat[own] = numbers
-        self._copies.clear()
-        for i, parameter in enumerate(self.parameters):
-            if parameter.grad is not None:
-                parameter.version += 1
+        for w, numbers in self._copies:
+            w[...] = numbers
+        for i, grad in enumerate(self.gradients):
+            if grad is not None:
+                self.parameters[i].version += 1
                 self.updates[i] += 1
+                self.gradients[i] = None
+        for block in self._blocks:
+            block.t += 1
+        self._fits = (self._fits[0], list(self.updates))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy starts with: it has other parameters, so the blocks do not fit it."""
+        return {**vars(self), "_blocks": [], "_fits": ([], []), "_copies": [], "numbers": {}}
 
     def view(self, name: str, i: int) -> Array:
         """What is remembered under a name about parameter i, in the parameter's shape and in the slab's memory."""
@@ -325,7 +365,7 @@ class Optimizer:
                 parameter.grad = None
         ### END SOLUTION
 
-    def _ready(self) -> list[tuple[dict[str, Any], Slab, list[tuple[int, int, int]]]]:
+    def _ready(self) -> list[tuple[dict[str, Any], Slab, list[Block]]]:
         """Each group with its slab and its blocks; what is wrong is found here, before anything has changed."""
         for group, slab in self._slabs:
             slab.remember(self._names(group))
@@ -335,33 +375,30 @@ class Optimizer:
         """Change every parameter that has a gradient, in place.
 
         TODO: the loop over blocks.
-        Approach: for each (group, slab, blocks) of self._ready() and each (start, stop, updates) of blocks:
-          1. Take the first stop - start numbers of slab.gradient and slab.scratch as g and step, and a dictionary of
-             the same stretch, start to stop, of each array in slab.state.
-          2. For each (w, grad, place) of slab.parts(start, stop), copy grad to g[place]; if the group has a
-             weight_decay other than 0, call self._decay(w, g[place], step[place], group). With a single part and no
-             decay, let g be grad itself.
-          3. Call self._rule(g, state, step, updates + 1, group).
-          4. Subtract step[place] from each w, in place.
+        Approach: for each (group, slab, blocks) of self._ready() and each block of blocks:
+          1. For each (w, grad, g, step) of block.parts(), copy grad into g; if the group has a weight_decay other than 0,
+             call self._decay(w, g, step, group). With a single part and no decay nothing need be copied: the gradient of
+             the block is then grad itself, and otherwise block.g.
+          2. Call self._rule with that gradient, block.state, block.step, block.t and group.
+          3. Subtract step from w, in place, for each of the parts.
         After the blocks of a slab, call slab.done().
-        Hint: keep what parts gave in a variable: it is needed twice. `g[place] = grad` copies, `w -= ...` is in place.
+        Hint: keep what parts() gave in a variable: it is needed twice. `g[...] = grad` copies, `w -= ...` is in place.
         """
         ### BEGIN SOLUTION
         for group, slab, blocks in self._ready():
-            for start, stop, updates in blocks:
-                g, step = slab.gradient[: stop - start], slab.scratch[: stop - start]
-                state = {name: memory[start:stop] for name, memory in slab.state.items()}
-                parts, decay = slab.parts(start, stop), group.get("weight_decay")
+            decay = group.get("weight_decay")
+            for block in blocks:
+                parts, gradient = block.parts(), block.g
                 if len(parts) == 1 and not decay:
-                    g = parts[0][1]
+                    gradient = parts[0][1]
                 else:
-                    for w, grad, place in parts:
-                        g[place] = grad
+                    for w, grad, g, step in parts:
+                        g[...] = grad
                         if decay:
-                            self._decay(w, g[place], step[place], group)
-                self._rule(g, state, step, updates + 1, group)
-                for w, _, place in parts:
-                    w -= step[place]
+                            self._decay(w, g, step, group)
+                self._rule(gradient, block.state, block.step, block.t, group)
+                for w, _, _, step in parts:
+                    w -= step
             slab.done()
         ### END SOLUTION
 

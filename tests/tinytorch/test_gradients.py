@@ -20,7 +20,7 @@ from hypothesis.extra.numpy import array_shapes, basic_indices, integer_array_in
 
 import tinytorch.core
 from tinytorch.core import activations, losses, normalization, spatial
-from tinytorch.core.autograd import gradcheck, vjp_rules
+from tinytorch.core.autograd import gradcheck, keep, left_gradient, times_transpose, vjp_rules
 from tinytorch.core.tensor import Tensor, apply, cat, ops, stack, where
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "autograd.json").read_text(encoding="utf-8"))["cases"]
@@ -596,6 +596,31 @@ def test_infinite_gradients_do_not_leak_through_a_mask() -> None:
         x.grad = None
         masked.sqrt().sum().backward()
         assert x.grad.tolist() == [0.0, 0.25]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 32, 33, 200])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_product_with_few_rows_takes_the_other_way_to_the_same_numbers(rows: int, turned: bool) -> None:
+    """Catches a result left transposed, which slows down whatever reads it, and one factor taken for the other."""
+    draw = np.random.default_rng(rows)
+    g, b = draw.standard_normal((rows, 128)), draw.standard_normal((128, 256)).T if turned else draw.random((256, 128))
+    found = times_transpose(g, b)
+    assert found.flags.c_contiguous
+    np.testing.assert_allclose(found, np.einsum("mn,kn->mk", g, b), atol=1e-9)
+    stack = left_gradient(np.stack([g, -g]), np.empty((2, rows, 256)), b)
+    np.testing.assert_allclose(stack, [found, -found], atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_a_mask_keeps_numbers_of_every_width(dtype: type[np.floating[Any]]) -> None:
+    """Catches bits read as integers of another width, strides that get lost, and a masked NaN that comes through."""
+    g = np.array([[1.5, -2.0, np.inf], [np.nan, -np.inf, 0.25]], dtype).T
+    mask = np.array([[True, False, True], [False, False, True]]).T
+    kept = keep(g, mask)
+    assert kept.dtype == dtype
+    assert kept.tolist() == [[1.5, 0.0], [0.0, 0.0], [np.inf, 0.25]]
+    assert not np.signbit(kept[1]).any()
+    assert keep(np.array(3.0, dtype), np.bool_(True)) == 3.0
 
 
 def functions() -> dict[str, Function]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import math
+import pickle
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -462,8 +464,56 @@ def test_an_empty_parameter_without_a_gradient_is_in_nobody_s_way() -> None:
 
 
 def test_a_slab_counts_what_it_lays_end_to_end() -> None:
+    # catches a gradient kept from a step that was not taken, and counts of parameters that had none
     slab = Slab(several())
     assert slab.starts == [0, 6, 10, 11, 11, 16]
-    assert slab.blocks() == [(0, 16, 0)]
+    assert [(block.step.size, block.t) for block in slab.blocks()] == [(16, 1)]
     slab.parameters[1].grad = None
-    assert slab.blocks() == [(0, 6, 0), (10, 16, 0)]
+    assert [(block.step.size, block.t) for block in slab.blocks()] == [(6, 1), (6, 1)]
+    slab.done()
+    assert slab.updates == [1, 0, 1, 1, 1]
+    slab.parameters[1].grad = np.zeros(4, np.float32)
+    assert [(block.step.size, block.t) for block in slab.blocks()] == [(6, 2), (4, 1), (6, 2)]
+
+
+@each_optimizer
+def test_a_parameter_that_got_another_array_is_updated_there(kind: type[Optimizer], options: dict[str, Any]) -> None:
+    # catches blocks laid out once, and steps taken in an array that the parameter has no more
+    (w, beside), (same, other) = several(shapes=((3, 2), (4,))), several(shapes=((3, 2), (4,)))
+    first, second = kind([w, beside], **options), kind([same, other], **options)
+    for _ in range(2):
+        w.data = w.numpy().copy()
+        first.step()
+        second.step()
+    assert_array_equal(w.numpy(), same.numpy())
+    assert_array_equal(beside.numpy(), other.numpy())
+
+
+@each_optimizer
+def test_a_transposed_parameter_may_change_between_steps(kind: type[Optimizer], options: dict[str, Any]) -> None:
+    # catches a copy made for the first step, which overwrites what was loaded since
+    turned, straight = Parameter(np.ones((3, 2)).T), parameter(np.ones((2, 3)))
+    optimizers_ = [kind([w], **options) for w in (turned, straight)]
+    for value in (1.0, 5.0):
+        for w, optimizer in zip((turned, straight), optimizers_, strict=True):
+            w.numpy()[...] = value
+            w.grad = np.arange(6, dtype=np.float32).reshape(2, 3)
+            optimizer.step()
+    assert_array_equal(turned.numpy(), straight.numpy())
+
+
+@each_optimizer
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def test_a_copied_optimizer_changes_its_own_parameters(
+    kind: type[Optimizer], options: dict[str, Any], copied: Callable[[Any], Any]
+) -> None:
+    # catches blocks that were copied apart from the parameters they lead to: steps that change nothing
+    w = parameter([[1.0, 2.0], [3.0, 4.0]], [[1.0, 1.0], [1.0, 2.0]])
+    optimizer = kind([w], **options)
+    optimizer.step()
+    other, (twin,) = copied((optimizer, [w]))
+    twin.grad, before = w.grad.copy(), w.numpy().copy()
+    other.step()
+    assert_array_equal(w.numpy(), before)
+    optimizer.step()
+    assert_array_equal(twin.numpy(), w.numpy())

@@ -4,19 +4,17 @@
 
 def other_step(self):
     for group, slab, blocks in self._ready():
-        for start, stop, updates in blocks:
-            state = {name: slab.state[name][start:stop] for name in slab.state}
-            g, step = slab.gradient[: stop - start], slab.scratch[: stop - start]
-            parts = slab.parts(start, stop)
-            for _, grad, place in parts:
-                np.copyto(g[place], grad)
+        for block in blocks:
+            parts = block.parts()
+            for _, grad, g, _ in parts:
+                np.copyto(g, grad)
             if group.get("weight_decay"):
-                for w, _, place in parts:
-                    self._decay(w, g[place], step[place], group)
-            step.fill(np.nan)
-            self._rule(g, state, step, 1 + updates, group)
-            for w, _, place in parts:
-                np.subtract(w, step[place], out=w)
+                for w, _, g, step in parts:
+                    self._decay(w, g, step, group)
+            block.step.fill(np.nan)
+            self._rule(block.g, block.state, block.step, block.t, group)
+            for w, _, _, step in parts:
+                np.subtract(w, step, out=w)
         slab.done()
 
 
