@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -550,6 +551,15 @@ def test_every_restart_is_counted(sandbox: Sandbox) -> None:
     result = sandbox.run(job("1", *(graded(f"t{i}", crash) for i in range(RESTARTS + 3)), graded("late")))
     assert outcomes(result) == ["passed"] + ["exited"] * (RESTARTS + 1) + ["not run"] * 3
     assert result.ending is Ending.EXITED
+
+
+@pytest.mark.parametrize("end", ["", "import os\nos._exit(0)"])
+def test_helpers_of_tests_are_there_after_a_crash(end: str, sandbox: Sandbox) -> None:
+    """Catches later tests that lack what an earlier test's cell defines, because an experiment ended the process."""
+    first = graded("first", end or "assert True")
+    helped = replace(first, source=f"def helper():\n    return 3\n\n\n{first.source}")
+    result = sandbox.run(job(helped, "import os\nos._exit(0)", graded("second", "assert helper() == 3")))
+    assert outcomes(result) == ["exited" if end else "passed", "exited", "passed"]
 
 
 def test_code_cells_run_again_after_a_crash(sandbox: Sandbox) -> None:

@@ -13,7 +13,7 @@ import signal
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -71,13 +71,14 @@ class Progress:
         if kind == "probe":
             self.probes.setdefault(index, ProbeRun(self.job.probes[index], None, message))
             return
+        if index in self.cells or not self.job.cells[index].test:
+            self.barred.add(index)  # else its test alone is not called again: later tests may use its helpers
         self.cells.setdefault(index, CellRun(self.job.cells[index].name, outcome, message))
-        self.barred.add(index)
 
     def to_run(self) -> list[tuple[int, JobCell]]:
-        """The cells of the next fork: all code, and the tests that have no outcome yet."""
-        cells = enumerate(self.job.cells)
-        return [(i, cell) for i, cell in cells if i not in self.barred and not (cell.test and i in self.cells)]
+        """The cells of the next fork: all code, without the tests that have an outcome."""
+        cells = [(i, cell) for i, cell in enumerate(self.job.cells) if i not in self.barred]
+        return [(i, replace(cell, test="") if i in self.cells else cell) for i, cell in cells]
 
     def limit(self, seconds: float) -> float:
         """A part's own limit; a tenth after the first that was reached."""
