@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from sandboxes import tested_cell as graded
 from support import ROOT
 
 from tito.errors import EnvironmentFault
+from tito.grading.sandbox import conversation
 from tito.grading.sandbox.isolation import Isolation, choose
 from tito.grading.sandbox.jobs import Ending, Job, JobCell, RunResult
 from tito.grading.sandbox.sandbox import RESTARTS, Sandbox
@@ -398,6 +400,16 @@ DISK = {
 def test_a_disk_bomb(sandbox: Sandbox, trick: str) -> None:
     """Catches files that fill the grader's disk, or that the next submission pays for."""
     assert trick_of(between(sandbox, DISK[trick], seconds=30.0)) == ("failed", Ending.DISK)
+
+
+def test_blocks_that_the_system_took_beforehand_are_not_written_files(tmp_path: Path) -> None:
+    """Catches an innocent test that is ended over a file which grew, for which ext4 takes more blocks than it needs."""
+    with (tmp_path / "data.bin").open("wb") as file:
+        file.write(bytes(1000))
+        file.flush()
+        keep_size = 1
+        ctypes.CDLL(None).fallocate(file.fileno(), keep_size, ctypes.c_long(0), ctypes.c_long(1 << 20))
+        assert 1000 <= conversation._usage(tmp_path, 1 << 30) <= 1 << 18  # a quarter at least: blocks are no free gift
 
 
 def test_trees_and_links_are_wiped(sandbox: Sandbox, outside: Path) -> None:

@@ -30,6 +30,7 @@ _PRINTED = 1024  # times the output that is kept, before the process is ended: m
 _CHUNK = 1 << 16  # as much as a pipe holds
 _READS = 32
 _TICK = 0.05  # seconds between two looks at the disk, or at the threads
+_FOLDERS = 64 << 10  # bytes of folders and of files' last blocks
 _MEMORY = ("MemoryError", "_ArrayMemoryError")
 _FULL = ("[Errno 28]", "[Errno 27]")  # no space left; a file too large
 
@@ -167,7 +168,7 @@ class Conversation:
 
     def _look_at_disk(self, work: Path, now: float) -> None:
         limit = self.progress.limits.disk
-        if _usage(work, limit) > limit:
+        if _usage(work, limit + _FOLDERS) > limit + _FOLDERS:  # one file alone ends at the limit by itself
             self._kill(Ending.DISK, Outcome.FAILED, f"wrote more than {limit / (1 << 20):g} MB of files")
         after = time.monotonic()
         self.next_look = after + max(_TICK, 9 * (after - now))  # a tenth of the time at most
@@ -375,7 +376,8 @@ def _usage(folder: Path, limit: int) -> int:
             for entry in entries:
                 with contextlib.suppress(OSError):
                     facts = entry.stat(follow_symlinks=False)
-                    total += max(512, facts.st_blocks * 512)
+                    blocks = facts.st_blocks * 512  # of a file that grows, the system may have taken more than it needs
+                    total += max(512, min(blocks, facts.st_size + 4096), blocks // 4)
                     if stat.S_ISDIR(facts.st_mode):
                         waiting.append(Path(entry.path))
     return total
