@@ -201,6 +201,8 @@ def _cell(line: int, marker: str, body: str, name: str) -> Cell:
 
 def _metadata(marker: str, where: str) -> dict[str, Any]:
     """The key=JSON pairs of a marker line."""
+    if len(marker) > _LONGEST_MARKER:  # an error of JSON takes time with the length of the line, and there may be many
+        raise MalformedNotebook(f"{where}: a cell marker has {len(marker):,} characters.", "write a shorter one")
     found: dict[str, Any] = {}
     decoder = json.JSONDecoder()
     at = _KEY.search(marker)
@@ -220,6 +222,7 @@ def _metadata(marker: str, where: str) -> dict[str, Any]:
     return found
 
 
+_LONGEST_MARKER = 20_000
 _OURS = ("nbgrader", "tito", "tags", "deletable", "editable")
 _REQUIRED = {"grade": bool, "solution": bool, "locked": bool, "schema_version": int, "grade_id": str}
 

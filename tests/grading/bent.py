@@ -59,6 +59,11 @@ def use_tabs(cells: Page) -> None:
             cell["source"] = "\n".join(map(tabbed, cell["source"].split("\n")))
 
 
+def indent(cells: Page) -> None:
+    cell = cells[at(cells, "flatten")]
+    cell["source"] = "\n".join(f"    {line}" if line else "" for line in cell["source"].split("\n"))
+
+
 def delete_tests(cells: Page) -> None:
     for name in TESTS:
         del cells[at(cells, name)]
@@ -130,6 +135,17 @@ def reverse(cells: Page) -> None:
     cells.reverse()
 
 
+def many(source: str, **metadata: object) -> Callable[[Page], None]:
+    """Nearly as many cells as a lesson may have; {0} is a cell's number, {1} the next one's."""
+
+    def change(cells: Page) -> None:
+        for number in range(4900):
+            text = source.format(number, number + 1)
+            cells.append({"cell_type": "code", "source": text, "metadata": dict(metadata)})
+
+    return change
+
+
 def paste_tensor(cells: Page) -> None:
     source = (ROOT / "tinytorch" / "core" / "tensor.py").read_text(encoding="utf-8")
     place = at(cells, "matmul")
@@ -163,6 +179,7 @@ BENT: dict[str, tuple[str, Callable[[], bytes], Wanted]] = {
     "latin-1": ("py", text(lambda source: source.encode() + b"\n# caf\xe9\n"), full(said="not UTF-8")),
     "zeros": ("py", text(lambda source: source + "\n# \0\n"), full(said="NUL")),
     "tabs": ("ipynb", edited(use_tabs), full()),
+    "an indented cell": ("ipynb", edited(indent), full(said="indented as a whole")),
     "older format": ("ipynb", lambda: ipynb3(page()), full(said="nbformat 3")),
     "another ending": ("py", lambda: ipynb(page()), full(said="holds a notebook")),
     "large outputs": ("ipynb", large_outputs, full()),
@@ -189,6 +206,18 @@ BENT: dict[str, tuple[str, Callable[[], bytes], Wanted]] = {
     "fields": ("ipynb", with_code("x = f'" + "{1}" * 100_000 + "'"), full(None, slow=True)),
     "digits": ("ipynb", with_code("x = " + "9" * 100_000), full()),
     "a long line": ("ipynb", with_code("x = '" + "a" * 1_800_000 + "'"), full()),
+    "a line of spaces": ("ipynb", with_code("%x\n" + " " * 390_000 + "\nx = ("), full()),
+    "a marker of a megabyte": (
+        "py",
+        text(lambda source: source + "\n# %% " + 'a={"a" ' * 200_000 + "\nx = 1"),
+        full(said="marker"),
+    ),
+    "thousands of cells": ("ipynb", edited(many("def helper_{0}():\n    return helper_{1}")), full()),
+    "thousands of versions": (
+        "ipynb",
+        edited(many("matmul = lambda A, B: {0}\nx_{0} = x_{1}", nbgrader={"grade_id": "matmul"})),
+        full(matmul=0, said="split in 4901"),
+    ),
     "half a character": ("ipynb", with_code("x = '\ud800'"), full(said="no Unicode")),
     "too many cells": ("ipynb", edited(lambda cells: cells.extend(cells[:1] * 5000)), unreadable("cells")),
     "too much code": ("ipynb", with_code("#" * 2_000_001), unreadable("characters")),

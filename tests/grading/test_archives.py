@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from tito.grading.intake import archives
 from tito.grading.intake.archives import STUDENT, Archive, BadArchive, Bounds
 from tito.grading.intake.collect import collect
+from tito.grading.intake.keeping import printable
 from tito.grading.place import Place
 
 LESSON = b"# %%\nx = 1\n"
@@ -158,7 +159,7 @@ def test_a_bad_archive_is_quarantined(make: Callable[[], bytes], name: str, reas
     (refused,) = collected.quarantined
     assert any(words in refused.reason for words in reason.split("|")), refused.reason
     kept = place.quarantine(course().resolve("03"))
-    assert refused.reason in (kept / f"{refused.kept}.reason.txt").read_text(encoding="utf-8")
+    assert printable(refused.reason) in (kept / f"{refused.kept}.reason.txt").read_text(encoding="utf-8")
     assert (kept / refused.kept).read_bytes() == data
     inside = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert all(name.startswith(("in/", "grading/")) for name in inside)

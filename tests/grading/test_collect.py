@@ -10,16 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from grading.lessons import course, ipynb, percent, solved
+from grading.lessons import course, ipynb, percent, released, solved
 
 from tito.course import Module
 from tito.errors import EnvironmentFault
 from tito.grading.intake import keeping
 from tito.grading.intake.collect import Collected, collect
 from tito.grading.intake.keeping import Action, seconds_of, stamp
-from tito.grading.intake.students import Roster, Sender, Student, UnknownStudent, sender_of, student_id
+from tito.grading.intake.students import Roster, Sender, Student, UnknownStudent, derived_id, sender_of, student_id
 from tito.grading.place import Place
 from tito.grading.submission.reading import read_submission
+from tito.render import grade_views
+from tito.render.plain import lines
 
 MODULE: Module = course().resolve("03")
 PY, NOTEBOOK = percent(solved("03")), ipynb(solved("03"))
@@ -188,6 +190,19 @@ def test_of_two_formats_the_newer_counts(place: Place, source: Path) -> None:
     collected = collect(place, MODULE, source)
     assert list(submitted(place)) == ["alice/03_layers/layers_dev.ipynb"]
     assert "the newer, layers_dev.ipynb, was taken" in collected.submissions[0].notes[0]
+
+
+@pytest.mark.parametrize("later", [0, 5])
+def test_the_format_that_was_worked_in_counts(later: int, place: Place, source: Path) -> None:
+    """Catches no points for a student beside whose notebook the released .py lies, untouched and newer."""
+    fill(source / "alice", {"layers_dev.ipynb": NOTEBOOK})
+    fill(source / "alice", {"layers_dev.py": percent(released("03"))}, WRITTEN + later)
+    collected = collect(place, MODULE, source)
+    assert list(submitted(place)) == ["alice/03_layers/layers_dev.ipynb"], reasons(collected)
+    assert "layers_dev.py was handed in as it had been released" in collected.submissions[0].notes[0]
+    fill(source / "bob", {"layers_dev.py": percent(released("03")), "layers_dev.ipynb": ipynb(released("03"))})
+    collect(place, MODULE, source)
+    assert "bob/03_layers/layers_dev.py" in submitted(place)
 
 
 GOOD_IDS = ["alice", "a", "A.B-c_d@uni.edu", "9", "Zoë", "Ωmega", "x" * 64, "a.b", "console"]
@@ -421,6 +436,22 @@ def test_a_text_typed_on_the_page_is_no_file(place: Place, source: Path) -> None
     assert "a text was typed on the page" in reasons(collect(place, MODULE, source))
     fill(source, {"Jane Doe_1_assignsubmission_file_/layers_dev.py": PY})
     assert [taken.student for taken in collect(place, MODULE, source).submissions] == ["Jane-Doe"]
+
+
+def test_names_reach_no_terminal_as_they_are(place: Place, source: Path) -> None:
+    """Catches a file's name that clears the screen, or writes a line of the report itself."""
+    names = {"al\x1b[2Jice": "a", "bob": "\x1b]0;x\x07", "eve\nall: fine": "b\u202e", "Jos\u00e9 \u738b": "c"}
+    fill(source, {f"{folder}/{inner}/layers_dev.py": PY for folder, inner in names.items()})
+    shown = list(lines(grade_views.collected(collect(place, MODULE, source))))
+    assert all(line.isprintable() for line in shown), shown
+    assert any("Jos\u00e9 \u738b/c/layers_dev.py" in line for line in shown)
+    told = [path.read_text(encoding="utf-8") for path in place.quarantine(MODULE).glob("*.reason.txt")]
+    assert told and all(line.isprintable() for text in told for line in text.splitlines())
+
+
+def test_a_name_may_end_with_a_dot() -> None:
+    """Catches an abbreviated last name that is no student id."""
+    assert derived_id(Sender("Jane D.")) == "Jane-D" and derived_id(Sender("J. R. Doe Jr.")) == "J.-R.-Doe-Jr"
 
 
 def test_names_of_an_lms() -> None:

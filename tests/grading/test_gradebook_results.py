@@ -333,7 +333,9 @@ def test_two_assignments_stand_side_by_side() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0"])
+@pytest.mark.parametrize(
+    "name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "\uff1d1", "\ufeff=1", " \u202e+1"]
+)
 def test_no_cell_is_a_formula(name: str) -> None:
     """Catches a student whose name runs in the instructor's spreadsheet."""
     for layout in (Format.CSV, Format.CANVAS, Format.MOODLE, Format.GRADESCOPE):

@@ -140,9 +140,8 @@ def test_nothing_is_seen_of_the_machine_in_bubblewrap() -> None:
         assert socket.gethostname() == "sandbox"
         assert not os.path.exists(site) or os.listdir(site) == []
         assert sorted(os.listdir("/tito/site"))[0] == "numpy" and len(os.listdir("/tito/site")) <= 2
-        assert set(os.environ) <= {"HOME", "LANG", "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX", "PATH", "PWD", "TMPDIR"} | {
-            name for name in os.environ if name.endswith("_NUM_THREADS")
-        }
+        given = {"HOME", "LANG", "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX", "PATH", "PWD", "TMPDIR", "USER"}
+        assert not {name for name in os.environ if not name.endswith("_NUM_THREADS")} - given
         """
     with opened(choose("bwrap")) as made:
         result = made.run(job(graded("walls", body)))
@@ -249,8 +248,7 @@ def test_killing_the_warm_parent_costs_only_oneself() -> None:
             if os.fork() == 0:
                 os.setsid()
                 time.sleep(600)
-            os.kill(os.getppid(), 9)
-            time.sleep(600)
+            os.kill(os.getppid(), 9), time.sleep(600)
             """
         result = made.run(job(graded("early"), trick, graded("late")))
         assert outcomes(result) in (["passed", "exited", "passed"], ["passed", "failed", "passed"])  # of root's grader

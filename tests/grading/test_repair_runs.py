@@ -59,6 +59,15 @@ def test_right_work_passes_whatever_was_done_to_its_cells() -> None:
     assert found == {edit.__name__: [] for edit in RIGHT}
 
 
+def test_annotations_are_looked_up_before_the_future() -> None:
+    """Catches cells left above the import from __future__ by which Python would leave their annotations alone."""
+    page = solved("06")
+    first = next(cell for cell in page if "from __future__" in cell["source"])
+    page.remove(first)
+    page.append(first)
+    assert run({"moved": ("06", page)}) == {"moved": []}
+
+
 @pytest.mark.slow
 def test_the_courses_own_solutions_pass_and_the_released_lessons_fail() -> None:
     """Catches a job that passes without the work, or fails with it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from sandboxes import tested_cell as graded
 from support import ROOT
 
 from tito.errors import EnvironmentFault
+from tito.grading.sandbox import conversation
 from tito.grading.sandbox.isolation import Isolation, choose
 from tito.grading.sandbox.jobs import Ending, Job, JobCell, RunResult
 from tito.grading.sandbox.sandbox import RESTARTS, Sandbox
@@ -95,6 +98,27 @@ def test_a_cell_that_raises_does_not_stop_the_next(sandbox: Sandbox) -> None:
     result = sandbox.run(job("1 / 0", "def f(:", "raise KeyboardInterrupt", "import nowhere", graded("ok")))
     assert outcomes(result) == ["failed"] * 4 + ["passed"]
     assert result.cells[1].message == "SyntaxError: invalid syntax (line 1)"
+
+
+def test_what_is_not_here_costs_its_own_statements(sandbox: Sandbox) -> None:
+    """Catches a missing library that takes a cell's definitions along, and a mistake that does not end its cell."""
+    lost = "import nowhere; a = 1; nowhere.a()\n@nowhere.b\ndef f(): pass\nx = f()\nopen('no/file'); print(x); b = 2"
+    result = sandbox.run(
+        job(
+            lost,
+            "assert (a, b) == (1, 2)",
+            "y = nowhere.c\nc = 3",
+            "assert c == 3",
+            "import nowhere\n1 / 0\nd = 4",
+            "d",
+            "e = undefined\nd = 4",
+            "d",
+            "from nowhere import *\nanything()\nf = 5",
+            "f",
+        )
+    )
+    assert outcomes(result) == ["failed", "passed"] * 2 + ["failed"] * 4 + ["failed", "passed"]
+    assert [cell.message.partition(":")[0] for cell in result.cells[4:6]] == ["ZeroDivisionError", "NameError"]
 
 
 def test_dataclasses_threads_and_printing_work(sandbox: Sandbox) -> None:
@@ -174,6 +198,20 @@ def test_probes_send_back_raw_arrays(sandbox: Sandbox) -> None:
     assert single["result"].dtype == np.int16
     np.testing.assert_array_equal(single["result"], wanted)
     assert holder["result"].tolist() == [True, False]
+
+
+def test_settings_of_a_last_cell_do_not_reach_the_probes(sandbox: Sandbox) -> None:
+    """Catches a softmax that underflows, as it should, and is lost: an experiment had made errors of warnings."""
+    last = "import numpy as np, warnings\nnp.seterr(all='raise')\nwarnings.simplefilter('error')"
+    probes = """
+    import numpy as np
+    import warnings
+    def settings(lesson, rng):
+        warnings.warn("an old way", DeprecationWarning)
+        return np.exp(np.array([-1e4])) + np.log(np.zeros(1))
+    """
+    (probe,) = sandbox.run(job(last, probes=code(probes), wanted=("settings",))).probes
+    assert probe.arrays is not None and probe.arrays["result"].tolist() == [-np.inf], probe.error
 
 
 def test_a_reference_runs_once_and_its_probes_each_time() -> None:
@@ -311,6 +349,18 @@ def test_a_memory_bomb(sandbox: Sandbox) -> None:
     assert trick_of(between(sandbox, "import numpy as np\nnp.ones(1 << 33)")) == ("failed", Ending.MEMORY)
 
 
+def test_a_bomb_of_threads(sandbox: Sandbox) -> None:
+    """Catches threads with small stacks, which by their memory alone could take all numbers of processes there are."""
+    trick = """
+    import threading, time
+    threading.stack_size(32768)
+    for _ in range(1500):
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    time.sleep(60)
+    """
+    assert trick_of(between(sandbox, trick, 5.0))[0] == "failed"  # and not "time limit"
+
+
 def test_an_output_bomb(sandbox: Sandbox) -> None:
     """Catches output that fills the grader's memory."""
     result = between(sandbox, "while True: print('x' * 1000)")
@@ -352,6 +402,16 @@ def test_a_disk_bomb(sandbox: Sandbox, trick: str) -> None:
     assert trick_of(between(sandbox, DISK[trick], seconds=30.0)) == ("failed", Ending.DISK)
 
 
+def test_blocks_that_the_system_took_beforehand_are_not_written_files(tmp_path: Path) -> None:
+    """Catches an innocent test that is ended over a file which grew, for which ext4 takes more blocks than it needs."""
+    with (tmp_path / "data.bin").open("wb") as file:
+        file.write(bytes(1000))
+        file.flush()
+        keep_size = 1
+        ctypes.CDLL(None).fallocate(file.fileno(), keep_size, ctypes.c_long(0), ctypes.c_long(1 << 20))
+        assert 1000 <= conversation._usage(tmp_path, 1 << 30) <= 1 << 18  # a quarter at least: blocks are no free gift
+
+
 def test_trees_and_links_are_wiped(sandbox: Sandbox, outside: Path) -> None:
     """Catches a folder too deep or too locked to be removed, and a link through which something else is."""
     result = between(
@@ -368,6 +428,17 @@ def test_trees_and_links_are_wiped(sandbox: Sandbox, outside: Path) -> None:
     assert trick_of(result) == ("passed", Ending.FINISHED)
     after = sandbox.run(job("open('results.txt', 'w').write('0 points')\nopen('folder', 'w').close()", graded("ok")))
     assert outcomes(after) == ["passed", "passed"]
+
+
+def test_a_locked_folder_to_work_in(sandbox: Sandbox) -> None:
+    """Catches a student who makes every grading of theirs a fault of the grader, and never gets a score."""
+    trick = """
+    import contextlib, os
+    open("file", "w").close()
+    with contextlib.suppress(OSError):
+        os.chmod(".", 0)
+    """
+    assert trick_of(between(sandbox, trick)) == ("passed", Ending.FINISHED)
 
 
 PROCESSES = {
@@ -446,6 +517,7 @@ INNER = {
     "limits of recursion": "import sys\nsys.setrecursionlimit(60)",
     "tracing": "import sys\nsys.settrace(lambda *a: None)\nsys.setprofile(lambda *a: None)",
     "arrays": "import numpy as np\nnp.asarray = np.allclose = np.array_equal = lambda *a, **k: True",
+    "pipes that do not wait": "import os\nfor fd in (1, 40, 41):\n    os.set_blocking(fd, False)",
     "garbage": "import gc\ngc.disable()\ngc.set_threshold(0)",
 }
 
@@ -491,6 +563,15 @@ def test_every_restart_is_counted(sandbox: Sandbox) -> None:
     result = sandbox.run(job("1", *(graded(f"t{i}", crash) for i in range(RESTARTS + 3)), graded("late")))
     assert outcomes(result) == ["passed"] + ["exited"] * (RESTARTS + 1) + ["not run"] * 3
     assert result.ending is Ending.EXITED
+
+
+@pytest.mark.parametrize("end", ["", "import os\nos._exit(0)"])
+def test_helpers_of_tests_are_there_after_a_crash(end: str, sandbox: Sandbox) -> None:
+    """Catches later tests that lack what an earlier test's cell defines, because an experiment ended the process."""
+    first = graded("first", end or "assert True")
+    helped = replace(first, source=f"def helper():\n    return 3\n\n\n{first.source}")
+    result = sandbox.run(job(helped, "import os\nos._exit(0)", graded("second", "assert helper() == 3")))
+    assert outcomes(result) == ["exited" if end else "passed", "exited", "passed"]
 
 
 def test_code_cells_run_again_after_a_crash(sandbox: Sandbox) -> None:

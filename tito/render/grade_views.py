@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tito.errors import Exit
 from tito.grading.batch import Autograded, Graded
 from tito.grading.intake.collect import Collected
-from tito.grading.intake.keeping import Action
+from tito.grading.intake.keeping import Action, printable
 from tito.grading.records import GradeRecord, Status
 from tito.grading.releasing import Released
 from tito.render.blocks import Block, Field, Mark, Next, Table, Text
@@ -31,7 +31,8 @@ def released(facts: Released) -> Iterator[Block]:
 def collected(facts: Collected) -> Iterator[Block]:
     """Who handed in what, and what was not taken and why."""
     rows: list[list[Field]] = [
-        [taken.student, Mark(taken.action, "ok"), taken.at, taken.origin] for taken in facts.submissions[:SHOWN]
+        [taken.student, Mark(taken.action, "ok"), taken.at, printable(taken.origin)]
+        for taken in facts.submissions[:SHOWN]
     ]
     if rows:
         yield Table(("student", "submission", "handed in", "from"), rows, facts.module)
@@ -39,9 +40,9 @@ def collected(facts: Collected) -> Iterator[Block]:
         yield Text(f"and {len(facts.submissions) - SHOWN} more")
     for taken in facts.submissions:
         for note in taken.notes:
-            yield Text(f"{taken.student}: {note}", "note")
+            yield Text(printable(f"{taken.student}: {note}"), "note")
     for bad in facts.quarantined:
-        yield Text(f"{bad.origin}: not taken: {bad.reason}", "bad")
+        yield Text(printable(f"{bad.origin}: not taken: {bad.reason}"), "bad")
     if facts.missing:
         yield Text(f"nothing from {len(facts.missing)}: {', '.join(facts.missing[:SHOWN])}", "warn")
     counts = [f"{facts.count(action)} {action}" for action in Action if facts.count(action)]
@@ -55,7 +56,7 @@ def verdict(record: GradeRecord) -> str:
     """One line for a submission that has just been graded."""
     if record.status is Status.GRADED:
         return f"{record.student}: {record.points:g}/{record.possible:g}"
-    return f"{record.student}: {record.status}: {record.reason}"
+    return printable(f"{record.student}: {record.status}: {record.reason}")
 
 
 def autograded(facts: Autograded) -> Iterator[Block]:
@@ -69,7 +70,7 @@ def autograded(facts: Autograded) -> Iterator[Block]:
     if rows:
         yield Table(("student", "verdict", "points", "graded"), rows, facts.module, frozenset({2}))
     for row in odd:
-        yield Text(f"{row.student}: {row.reason}", _KINDS[row.status])
+        yield Text(printable(f"{row.student}: {row.reason}"), _KINDS[row.status])
     yield Text(_summary(facts), "ok" if facts.exit_code is Exit.OK else "warn")
     if "reduced" in facts.isolation or "none" in facts.isolation:
         yield Text(f"isolation: {facts.isolation}", "warn")

@@ -8,6 +8,7 @@ from tito.grading.books.feedback import FeedbackWritten
 from tito.grading.books.grade_export import Exported
 from tito.grading.books.regrade import Move, Plan
 from tito.grading.books.reporting import Report, StudentRow, cells_of, difficulty_cells, summary
+from tito.grading.intake.keeping import printable
 from tito.render.blocks import Block, Field, Mark, Next, Table, Text, Verbatim
 
 _BAR = 40  # characters of the longest bar
@@ -43,7 +44,7 @@ def report(facts: Report) -> Iterator[Block]:
 
 def _student(row: StudentRow, named: bool) -> list[Field]:
     student, name, *numbers, state = cells_of(row)
-    return [student, *([name] if named else []), *numbers, Mark(state, _KINDS.get(row.state, "wait"))]
+    return [student, *([printable(name)] if named else []), *numbers, Mark(state, _KINDS.get(row.state, "wait"))]
 
 
 def _bars(facts: Report) -> Iterator[str]:
@@ -59,9 +60,9 @@ def _attention(facts: Report) -> Iterator[Block]:
     if facts.not_graded:
         yield Text(f"handed in and not graded ({len(facts.not_graded)}): {', '.join(facts.not_graded)}", "warn")
     for name, reason in facts.ungradable:
-        yield Text(f"{name}: could not be graded, try again: {reason}", "warn")
+        yield Text(printable(f"{name}: could not be graded, try again: {reason}"), "warn")
     for name, reason in facts.quarantined:
-        yield Text(f"{name}: not collected: {reason}", "bad")
+        yield Text(printable(f"{name}: not collected: {reason}"), "bad")
     for kind, count in facts.isolation:
         yield Text(f"isolation: {kind} ({count})", "warn" if "reduced" in kind or "none" in kind else "wait")
 
@@ -106,7 +107,7 @@ def regrade(facts: Plan) -> Iterator[Block]:
         columns = ("student", "before", "after", "change", "because of")
         yield Table(columns, rows, facts.module, frozenset({1, 2, 3}))
     for student, reason in facts.ungradable:
-        yield Text(f"{student}: could not be graded, the old verdict stands: {reason}", "warn")
+        yield Text(printable(f"{student}: could not be graded, the old verdict stands: {reason}"), "warn")
     words = [f"{len(facts.moves)} move, {facts.unmoved} stay"]
     words += [f"{len(facts.new)} new"] * bool(facts.new) + [f"{len(facts.gone)} gone"] * bool(facts.gone)
     yield Text(f"{facts.module}: {', '.join(words)}{'' if facts.applied else '; nothing was written'}", "ok")

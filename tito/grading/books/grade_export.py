@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,7 @@ from tito.grading.books.policy import Lateness
 from tito.grading.books.results import Results
 from tito.grading.intake.students import Student
 
+_UNSEEN = " \n\ufeff\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 Value = str | float
 
@@ -135,7 +137,8 @@ def safe(value: Value) -> Value:
     if not isinstance(value, str):
         return round(value, 2) + 0.0  # no -0.0
     text = storable(value)
-    text = f"'{text}" if text.startswith(_FORMULA) else text
+    bare = unicodedata.normalize("NFKC", text).lstrip(_UNSEEN)  # a full-width sign counts in some languages
+    text = f"'{text}" if text.startswith(_FORMULA) or bare.startswith(_FORMULA) else text
     return text.replace("\r", " ").replace("\n", " ")
 
 

@@ -12,6 +12,9 @@ from tito.grading.intake.sources import Handed
 from tito.grading.intake.students import sender_of
 from tito.grading.place import notebook_name
 from tito.grading.submission.reading import Unreadable, read_submission
+from tito.notebook import parse
+from tito.release import release
+from tito.workspace import read_lesson
 
 _COPY = re.compile(r"(?:[ _-]*\((\d+)\)|-(\d+)|[ _-]*copy[ _-]*(\d*))$", re.IGNORECASE)
 
@@ -57,13 +60,27 @@ def choose(files: Sequence[Handed], course: Course, module: Module) -> Choice:
         newest = max(named, key=numbers.__getitem__)
         notes.append(f"{newest.name} was taken: it has the highest number of {len(named)} versions.")
         named = [newest]
-    return _newest(named, lesson, notes)
-
-
-def _newest(named: Sequence[Handed], lesson: str, notes: list[str]) -> Choice:
-    """The only file, or the newer of a .py and an .ipynb; equal ones are one."""
     distinct = {file.read(): file for file in reversed(named)}
     files = list(distinct.values())
+    if len(files) > 1:
+        files = _worked_on(files, course, module, notes)
+    return _newest(files, lesson, notes)
+
+
+def _worked_on(files: list[Handed], course: Course, module: Module, notes: list[str]) -> list[Handed]:
+    """The files without those that are as they were released, such as the format in which a student did not work."""
+    lesson = release(parse(read_lesson(course.source(module))), module.folder)
+    untouched = tuple((cell.kind, cell.source) for cell in lesson.cells if cell.source)
+    left = [file for file in files if _written(file) == untouched]
+    worked = [file for file in files if file not in left]
+    if not left or not worked:
+        return files
+    notes.append(f"{_listed(left)} was handed in as it had been released; it was left aside.")
+    return worked
+
+
+def _newest(files: list[Handed], lesson: str, notes: list[str]) -> Choice:
+    """The only file, or the newer of a .py and an .ipynb; equal ones are one."""
     if len(files) == 1:
         return Choice(files[0], _ending(files[0]), tuple(notes))
     latest = max(file.modified or 0.0 for file in files)

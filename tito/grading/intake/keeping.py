@@ -142,7 +142,7 @@ def quarantine(place: Place, module: Module, path: str, reason: str, copies: Map
     with locked(place):
         folder = place.quarantine(module)
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / f"{name}.reason.txt", f"{path.encode('utf-8', 'replace').decode()}\n{reason}\n".encode())
+        _write(folder / f"{name}.reason.txt", f"{printable(path)}\n{printable(reason)}\n".encode())
         left = MAX_QUARANTINED
         for inner, read in copies.items():
             try:
@@ -158,6 +158,11 @@ def quarantine(place: Place, module: Module, path: str, reason: str, copies: Map
                 (folder / name).mkdir(exist_ok=True)
             _write(folder / name / _plain(inner) if len(copies) > 1 else folder / name, data)
     return name
+
+
+def printable(text: str) -> str:
+    """A stranger's words for a terminal: what would move the cursor, change a colour or turn the line is escaped."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _plain(path: str) -> str:

@@ -13,7 +13,7 @@ import signal
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from tito.errors import EnvironmentFault
 from tito.grading.sandbox.jobs import CellRun, Ending, Job, JobCell, Limits, ProbeRun
 from tito.grading.sandbox.messages import Malformed, Message, Reader
+from tito.grading.sandbox.threads import MOST, threads_below
 from tito.grading.sandbox.zygote import Zygote, ZygoteDied
 from tito.report import Outcome
 
@@ -28,7 +29,8 @@ GRACE = 2.0  # seconds beyond a cell's own limit, which the process cannot have 
 _PRINTED = 1024  # times the output that is kept, before the process is ended: megabytes are no crime
 _CHUNK = 1 << 16  # as much as a pipe holds
 _READS = 32
-_TICK = 0.05  # seconds between two looks at the disk
+_TICK = 0.05  # seconds between two looks at the disk, or at the threads
+_FOLDERS = 64 << 10  # bytes of folders and of files' last blocks
 _MEMORY = ("MemoryError", "_ArrayMemoryError")
 _FULL = ("[Errno 28]", "[Errno 27]")  # no space left; a file too large
 
@@ -70,13 +72,14 @@ class Progress:
         if kind == "probe":
             self.probes.setdefault(index, ProbeRun(self.job.probes[index], None, message))
             return
+        if index in self.cells or not self.job.cells[index].test:
+            self.barred.add(index)  # else its test alone is not called again: later tests may use its helpers
         self.cells.setdefault(index, CellRun(self.job.cells[index].name, outcome, message))
-        self.barred.add(index)
 
     def to_run(self) -> list[tuple[int, JobCell]]:
-        """The cells of the next fork: all code, and the tests that have no outcome yet."""
-        cells = enumerate(self.job.cells)
-        return [(i, cell) for i, cell in cells if i not in self.barred and not (cell.test and i in self.cells)]
+        """The cells of the next fork: all code, without the tests that have an outcome."""
+        cells = [(i, cell) for i, cell in enumerate(self.job.cells) if i not in self.barred]
+        return [(i, replace(cell, test="") if i in self.cells else cell) for i, cell in cells]
 
     def limit(self, seconds: float) -> float:
         """A part's own limit; a tenth after the first that was reached."""
@@ -93,6 +96,7 @@ class Conversation:
         self.waiting: list[tuple[str, int]] = []
         self.part_until = progress.until
         self.next_look = 0.0
+        self.next_count = time.monotonic() + _TICK  # most submissions have ended by then
         self.reader = Reader(progress.room)
         self.finished = False
         self.repeating = bool(progress.cells)  # what was printed the last time is not kept again
@@ -137,7 +141,7 @@ class Conversation:
     def _step(self) -> None:
         now = time.monotonic()
         until = min(self.part_until, self.progress.until)
-        wait = min(max(until - now, 0.0), _TICK if self.work else 60.0)
+        wait = min(max(until - now, 0.0), _TICK)
         for key, _ in self.selector.select(wait):
             if key.fileobj is self.zygote.socket:
                 told = self.zygote.message()
@@ -157,10 +161,14 @@ class Conversation:
             self._kill(Ending.TIME, Outcome.TIMEOUT, f"did not stop at {took}")
         if self.work and not self.killed and now >= self.next_look:
             self._look_at_disk(self.work, now)
+        if not self.killed and now >= self.next_count:
+            self.next_count = now + _TICK
+            if threads_below(self.zygote.process.pid) > MOST:
+                self._kill(Ending.MEMORY, Outcome.FAILED, f"started more than {MOST} threads")
 
     def _look_at_disk(self, work: Path, now: float) -> None:
         limit = self.progress.limits.disk
-        if _usage(work, limit) > limit:
+        if _usage(work, limit + _FOLDERS) > limit + _FOLDERS:  # one file alone ends at the limit by itself
             self._kill(Ending.DISK, Outcome.FAILED, f"wrote more than {limit / (1 << 20):g} MB of files")
         after = time.monotonic()
         self.next_look = after + max(_TICK, 9 * (after - now))  # a tenth of the time at most
@@ -368,7 +376,8 @@ def _usage(folder: Path, limit: int) -> int:
             for entry in entries:
                 with contextlib.suppress(OSError):
                     facts = entry.stat(follow_symlinks=False)
-                    total += max(512, facts.st_blocks * 512)
+                    blocks = facts.st_blocks * 512  # of a file that grows, the system may have taken more than it needs
+                    total += max(512, min(blocks, facts.st_size + 4096), blocks // 4)
                     if stat.S_ISDIR(facts.st_mode):
                         waiting.append(Path(entry.path))
     return total

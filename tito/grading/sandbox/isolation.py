@@ -208,6 +208,7 @@ def _environment(work: str) -> dict[str, str]:
     found = {
         "PATH": "/usr/bin:/bin",
         "HOME": work,
+        "USER": "student",  # inside of bubblewrap nobody knows the name of the user
         "TMPDIR": work,
         "LANG": "C.UTF-8",
         "MALLOC_ARENA_MAX": "2",  # each arena reserves address space, which is what is limited

@@ -19,7 +19,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from functools import partial
-from types import CodeType, FrameType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 globals()["__builtins__"] = dict(vars(builtins))  # functions below keep these whatever a lesson does to builtins
@@ -27,7 +27,7 @@ globals()["__builtins__"] = dict(vars(builtins))  # functions below keep these w
 DETAIL, MESSAGE, LEAVES, DEPTH = 4000, 300, 256, 8
 _FRAMES = 12
 # Functions in C and this file's own: what is written in Python could be changed from below.
-_write, _read, _exit = os.write, os.read, os._exit
+_write, _read, _exit, _set_blocking = os.write, os.read, os._exit, os.set_blocking
 _loads, _unpacked = marshal.loads, binascii.a2b_base64
 _signal: Any = vars(sys.modules["_signal"])["signal"]
 _setitimer, _real = getattr(signal, "setitimer", None), getattr(signal, "ITIMER_REAL", 0)
@@ -86,6 +86,7 @@ class Lesson:
         self.slow = False
         self.unsent = b""  # to the grader
         self.kept: dict[str, Any] = {}  # functions, classes and modules that a test has passed with
+        self.absent: set[str] = set()  # names of what is not here, such as a plotting library
         self.future = 0
         self.streams = (sys.stdout, sys.stderr)
 
@@ -109,10 +110,10 @@ class Lesson:
         """Run a cell, then the test that it defines."""
         assert self.module is not None
         space = vars(self.module)
-        again = partial(compiled, self.module.__name__, name, source, self.future)
-        code = self.known.get((name, source, self.future)) or again()
+        code = self.known.get((name, source, self.future)) or compiled(self.module.__name__, name, source, self.future)
         self.future |= code.co_flags & FUTURE
-        self.notebook.run(code, source, space, again)
+        again = partial(compiled, self.module.__name__, name, source, self.future)
+        self.notebook.run(code, source, space, again, self.absent)
         if test:
             space[test]()
             self.kept.update((name, value) for name, value in space.items() if _works(value))
@@ -215,6 +216,7 @@ class Lesson:
 
     def flush(self) -> None:
         view, self.unsent = memoryview(self.unsent), b""
+        _set_blocking(self.events, True)  # a lesson may have changed that
         while view:
             view = view[_write(self.events, view) :]
 
@@ -227,6 +229,7 @@ class Lesson:
 
     def exactly(self, size: int) -> bytes:
         parts = []
+        _set_blocking(self.job, True)
         while size:
             part = _read(self.job, min(size, 1 << 20))
             if not part:
@@ -237,8 +240,10 @@ class Lesson:
 
 
 def _works(value: object) -> bool:
-    """Whether a name stands for a function, a class or a module."""
-    return callable(value) or isinstance(value, ModuleType)
+    """Whether a name stands for a function, a class or a module; an object such as a layer only can be called too."""
+    if isinstance(value, (type, ModuleType)):
+        return True
+    return callable(value) and not isinstance(type(value).__call__, FunctionType)
 
 
 def new_module(name: str) -> ModuleType:
@@ -305,7 +310,7 @@ def numeric(value: Any, numpy: Any) -> Any:
     array = numpy.asarray(value)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"a result of type {type(value).__name__} is no array of numbers")
-    return array
+    return array.astype(array.dtype.newbyteorder("="), copy=False)  # the order of bytes is no part of a result
 
 
 def explained(error: BaseException) -> tuple[str, str]:

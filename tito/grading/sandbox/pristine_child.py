@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import sys
+import warnings
 from collections.abc import Iterable
 from types import FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
@@ -35,9 +36,13 @@ class Pristine:
                     vars(module)[name] = self.modules[value.__name__]
         self.builtins = {**vars(builtins), "__import__": self.imported}
         self.import_ = builtins.__import__
+        self.errors, self.filters = self.modules["numpy"].geterr(), list(warnings.filters)
+        self.contents: list[tuple[ModuleType, dict[str, Any]]] = []  # of the package's modules
         self.kept: list[tuple[Any, str, Any]] = []
         for name, module in found.items():
             ours = (getattr(module, "__file__", None) or "").startswith(package)
+            if ours:
+                self.contents.append((module, dict(vars(module))))
             if ours or name in _ARRAYS:
                 self._keep(module, ours)
 
@@ -57,8 +62,13 @@ class Pristine:
         return self.modules[name if len(rest) > 2 and rest[2] else name.partition(".")[0]]
 
     def restore(self) -> None:
-        """Put modules back to their places, and functions and classes into the state in which they were."""
+        """Put modules back to their places, and functions, classes and settings into the state in which they were."""
         sys.modules.update(self.found)
+        for module, contents in self.contents:  # importlib.reload gives them new classes
+            vars(module).update(contents)
+        self.modules["numpy"].seterr(**self.errors)
+        warnings.resetwarnings()
+        warnings.filters.extend(self.filters)  # type: ignore[attr-defined]
         for owner, name, value in self.kept:
             have = vars(owner).get(name) if isinstance(owner, type) else getattr(owner, name)
             if have is not value:

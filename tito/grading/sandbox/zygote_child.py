@@ -197,6 +197,8 @@ def disk_full(folder: str) -> bool:
 
 def wipe(folder: str) -> bool:
     """Empty a folder whatever was put there: links, locked folders, trees deeper than a path can name."""
+    with contextlib.suppress(OSError):
+        os.chmod(folder, stat.S_IRWXU)  # it may be locked itself
     for _ in range(100_000):
         with os.scandir(folder) as entries:
             found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]

@@ -59,7 +59,8 @@ def _by_place(cells: Sequence[RawCell], ids: set[str], prose: set[str], question
             added = before.source.strip().removeprefix(question.strip())
             found += [added.strip()] if added != before.source.strip() and added.strip() else []
     for cell in cells[own + 1 :]:
-        if cell.grade_id in ids or cell.kind == "code" or any(normal(cell.source).startswith(p) for p in prose if p):
+        code = cell.kind == "code" and bool(cell.source.strip())
+        if code or cell.grade_id in ids or any(normal(cell.source).startswith(p) for p in prose if p):
             break
         if normal(cell.source) not in ("", normal(TEXT_STUB)):
             found.append(cell.source)

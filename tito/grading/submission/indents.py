@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 
 from tito.grading.submission.names import MAX_PARSED, names_of
 
 _INVISIBLE = {0xA0: " ", 0x2007: " ", 0x202F: " ", 0x200B: None, 0x200C: None, 0x200D: None, 0x2060: None, 0xFEFF: None}
 _COMMAND = re.compile(r"^([ \t]*)((?:%|!|\?)[^\n]*|[\w.]+\?{1,2}[ \t]*)$", re.MULTILINE)
 _TIMED = re.compile(r"^([ \t]*)%time[ \t]+(?=\S)", re.MULTILINE)
-_RESULT = re.compile(r"^([ \t]*[\w., \t]+=[ \t]*)([%!][^\n]*)$", re.MULTILINE)
+_RESULT = re.compile(r"^([ \t]*[\w.][\w., \t]*=[ \t]*)([%!][^\n]*)$", re.MULTILINE)
+_PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.|In \[\d*\]:|\.\.\.+:)(?:[ ]|$)", re.MULTILINE)
+_Change = Callable[[str], tuple[str, str]]  # of code: what it becomes, and a sentence on that
 _TIMING = ("%%time", "%%timeit", "%%capture", "%%prun")
 
 
@@ -17,29 +21,59 @@ def runnable(source: str) -> tuple[str, str]:
     """The code as Python reads it, and a sentence on what was changed, empty when nothing was."""
     if len(source) > MAX_PARSED or names_of(source).parses:
         return source, ""
-    found = _COMMAND.search(source) or _RESULT.search(source)
-    command = found[2].strip() if found else ""
-    told = f"commands of the notebook, such as {command[:40]!r}, were left out."
-    attempts = [(_without_commands(source), told)] if command else []
-    if "\t" in source:
-        told = "tabs and spaces are mixed in its indentation; tabs were read as {} columns."
-        attempts += [(_spaced(source, width), told.format(width)) for width in (8, 4)]
-    if (plain := source.translate(_INVISIBLE)) != source:
-        attempts.append((plain, "invisible characters (such as no-break spaces) were read as spaces or left out."))
-    for attempt, note in attempts:
-        if names_of(attempt).parses:
-            return attempt, note
+    alone: list[list[_Change]] = [[change] for change in (_without_commands, *_TABS, *_OTHERS)]
+    together = [[*_OTHERS, _without_commands, tabs] for tabs in _TABS]
+    for changes in alone + together:
+        text, notes = source, list[str]()
+        for change in changes:
+            changed, note = change(text)
+            if changed != text:
+                text = changed
+                notes.append(note)
+        if notes and names_of(text).parses:
+            return text, " ".join(notes)
     return source, ""
 
 
-def _spaced(source: str, width: int) -> str:
+def _spaced(source: str, width: int) -> tuple[str, str]:
     """The code with the tabs of each line's indentation expanded."""
-    return re.sub(r"^[ \t]+", lambda match: match[0].expandtabs(width), source, flags=re.MULTILINE)
+    text = re.sub(r"^[ \t]+", lambda match: match[0].expandtabs(width), source, flags=re.MULTILINE)
+    return text, f"tabs and spaces are mixed in its indentation; tabs were read as {width} columns."
 
 
-def _without_commands(source: str) -> str:
+def _visible(source: str) -> tuple[str, str]:
+    told = "invisible characters (such as no-break spaces) were read as spaces or left out."
+    return source.translate(_INVISIBLE), told
+
+
+def _without_prompts(source: str) -> tuple[str, str]:
+    """The code without the prompts of an interactive session, which a notebook leaves out too."""
+    return _PROMPT.sub("", source), "the prompts of an interactive session, such as '>>>', were left out."
+
+
+def outdented(source: str) -> str:
+    """The code without the indentation of its first line, which a notebook leaves out too."""
+    first = source.lstrip("\n")
+    margin = first[: len(first) - len(first.lstrip(" \t"))]
+    return re.sub(f"^{margin}", "", source, flags=re.MULTILINE) if margin else source
+
+
+def _without_commands(source: str) -> tuple[str, str]:
     """The code with IPython's commands as comments, as jupytext writes them."""
+    found = _COMMAND.search(source) or _RESULT.search(source)
+    if found is None:
+        return source, ""
+    told = f"commands of the notebook, such as {found[2].strip()[:40]!r}, were left out."
     if source.lstrip().startswith("%%") and not source.lstrip().startswith(_TIMING):
-        return "\n".join(f"# {line}" for line in source.split("\n"))  # a cell of another language
-    source = _RESULT.sub(r"\1None  # \2", _TIMED.sub(r"\1", source))
-    return _COMMAND.sub(lambda match: f"{match[1]}{'pass  ' if match[1] else ''}# {match[2]}", source)
+        return "\n".join(f"# {line}" for line in source.split("\n")), told  # a cell of another language
+    source = _RESULT.sub(_without_result, _TIMED.sub(r"\1", source))
+    return _COMMAND.sub(lambda match: f"{match[1]}{'pass  ' if match[1] else ''}# {match[2]}", source), told
+
+
+def _without_result(found: re.Match[str]) -> str:
+    """An assignment of what a command gives: a list of lines if it is one of the system's."""
+    return f"{found[1]}{'[]' if found[2][0] == '!' else 'None'}  # {found[2]}"
+
+
+_OTHERS: tuple[_Change, ...] = (_visible, _without_prompts)
+_TABS: tuple[_Change, ...] = (partial(_spaced, width=8), partial(_spaced, width=4))

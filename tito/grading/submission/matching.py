@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tito.grading.assignment import Assignment
 from tito.grading.submission.course_cells import CourseCell, course_cells, normal
+from tito.grading.submission.indents import outdented
 from tito.grading.submission.names import excerpt, names_of
 from tito.grading.submission.reading import RawCell
 from tito.notebook import Role
@@ -31,6 +32,7 @@ class Matching:
 
     pieces: list[Piece] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
+    tests: dict[str, int] = field(default_factory=dict)  # the place of the student's own copy of each test
 
 
 def match(assignment: Assignment, cells: Sequence[RawCell]) -> Matching:
@@ -97,7 +99,16 @@ def _joined(course: Sequence[CourseCell], pieces: list[Piece], found: Matching) 
             found.repairs.append(_cut(first, count))
         joined.append(first)
         at += count
-    return _rejoined(course, joined, found)
+    return [_outdented(piece, found) for piece in _rejoined(course, joined, found)]
+
+
+def _outdented(piece: Piece, found: Matching) -> Piece:
+    """A piece that was pasted with its indentation as a notebook runs it; the rest of a cut cell is none by now."""
+    if names_of(piece.source).parses or not names_of(source := outdented(piece.source)).parses:
+        return piece
+    what = f"The cell {piece.grade_id}" if piece.grade_id else f"Cell {piece.number}"
+    found.repairs.append(f"{what} was indented as a whole; the indentation was left out.")
+    return replace(piece, source=source)
 
 
 def _cut(piece: Piece, count: int) -> str:
@@ -136,6 +147,8 @@ def _without_tests(course: Sequence[CourseCell], pieces: list[Piece], found: Mat
         names = names_of(piece.source).defined
         copied = sorted({owners[name] for name in names if name in owners}, key=places.index)
         name = piece.grade_id if piece.grade_id in tests else ""
+        whole = [each for each in copied if any(one.startswith("test") for one in names & tests[each].names.defined)]
+        found.tests |= dict.fromkeys([name] if name else whole, piece.number)
         if names & work:
             kept.append(piece)
             told.merged(piece, copied)

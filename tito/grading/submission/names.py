@@ -7,12 +7,13 @@ import builtins
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from tito.notebook import quietly_parsed
 
 MAX_PARSED = 400_000  # characters of a cell that are looked at; what is longer runs as it is
 _MAX_BRACES = 5_000  # Python 3.11 takes time with the square of the fields of an f-string
+
+_KEPT, _EACH = 10_000_000, 500  # characters that are remembered; what a cell counts for besides its own
 
 _HEAD = re.compile(r"^(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
 _BUILTIN = frozenset(dir(builtins)) | {"__name__", "__file__", "__builtins__"}
@@ -32,9 +33,29 @@ class Names:
     lazy: bool  # whether it says that annotations are left alone
 
 
-@lru_cache(maxsize=1024)
+class _Known(dict[str, Names]):
+    """Names by source; all are forgotten when they have become more than a few submissions have."""
+
+    room = _KEPT
+
+    def __missing__(self, source: str) -> Names:
+        self.room -= len(source) + _EACH
+        if self.room < 0:
+            self.clear()
+            self.room = _KEPT
+        self[source] = found = _looked_up(source)
+        return found
+
+
+_known = _Known()
+
+
 def names_of(source: str) -> Names:
     """The names of some code; of code that is no Python, the names that its def and class lines show."""
+    return _known[source]
+
+
+def _looked_up(source: str) -> Names:
     try:
         if len(source) > MAX_PARSED or source.count("{") > _MAX_BRACES:
             raise SyntaxError

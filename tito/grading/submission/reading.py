@@ -8,17 +8,20 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tito.errors import LearnerError
+from tito.grading.submission.exported import percent_text
 from tito.grading.submission.indents import runnable
 from tito.notebook import MalformedNotebook, parse
 
 MAX_BYTES = 64 << 20  # of a file, outputs of a notebook included
 MAX_WRITTEN = 2_000_000  # characters in all cells together
 MAX_CELLS = 5_000
+MAX_VALUES = 1_000_000  # in the JSON of a notebook: small ones take a hundred times their bytes in the file
 
 
 class Unreadable(LearnerError):
@@ -70,15 +73,20 @@ def read_submission(data: bytes, name: str) -> Reading:
             if not re.search(r"^#[ \t]*%%|^(?:def|class|import|from) ", text, re.MULTILINE):
                 raise Unreadable(f"{name} is not a notebook: it holds no JSON.")
             notes.append(f"{name} holds Python and not a notebook; it was read as a .py file.")
+        _bounded(name, len(text), "characters", 2 * MAX_WRITTEN)  # markers and blank lines included
+        _bounded(name, sum(1 for _ in _ANY_MARKER.finditer(text)), "cells", MAX_CELLS)
         cells = _percent_cells(text, name, notes)
     if not any(cell.source.strip() for cell in cells):
         raise Unreadable(f"{name} is empty: no cell has any text.")
-    if len(cells) > MAX_CELLS:
-        raise Unreadable(f"{name} has {len(cells):,} cells; a lesson has at most {MAX_CELLS:,}.")
-    written = sum(len(cell.source) for cell in cells)
-    if written > MAX_WRITTEN:
-        raise Unreadable(f"{name} has {written:,} characters in its cells; a lesson has at most {MAX_WRITTEN:,}.")
+    _bounded(name, len(cells), "cells", MAX_CELLS)
+    _bounded(name, sum(len(cell.source) for cell in cells), "characters in its cells", MAX_WRITTEN)
     return Reading(tuple(_runnable(cells, notes)), tuple(notes))
+
+
+def _bounded(name: str, number: int, what: str, most: int) -> None:
+    """Refuse a file with too many of something, before they fill the grader's memory."""
+    if number > most:
+        raise Unreadable(f"{name} has {number:,} {what}; a lesson has at most {most:,}.")
 
 
 def _runnable(cells: Iterable[RawCell], notes: list[str]) -> Iterable[RawCell]:
@@ -211,6 +219,7 @@ def _looks_like_json(text: str) -> bool:
 
 
 def _notebook_cells(text: str, name: str, notes: list[str]) -> list[RawCell]:
+    _bounded(name, _values(text), "values in its JSON", MAX_VALUES)
     document = _json(text, name, notes)
     listed = document.get("cells")
     if listed is None and isinstance(document.get("worksheets"), list):
@@ -219,6 +228,7 @@ def _notebook_cells(text: str, name: str, notes: list[str]) -> list[RawCell]:
         listed = [cell for sheet in sheets for cell in (sheet.get("cells") or []) if isinstance(sheet["cells"], list)]
     if not isinstance(listed, list):
         raise Unreadable(f"{name} is JSON without cells, so it is not a notebook.")
+    _bounded(name, len(listed), "cells", MAX_CELLS)
     cells = []
     for number, cell in enumerate(listed, start=1):
         if isinstance(cell, dict):
@@ -252,6 +262,15 @@ def _json_cell(cell: dict[str, Any], where: str, notes: list[str]) -> RawCell:
     )
 
 
+def _values(text: str) -> int:
+    """How many values some JSON has, at most; what stands in its strings, such as a page with a plot, is one each."""
+    number = sum(map(text.count, ",[{"))
+    return number if number <= MAX_VALUES else sum(map(_STRING.sub("", text).count, ",[{"))
+
+
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+
+
 def _json(text: str, name: str, notes: list[str]) -> dict[str, Any]:
     """The JSON object at the beginning of a text; Unreadable when there is none."""
     repeated: set[str] = set()
@@ -259,7 +278,7 @@ def _json(text: str, name: str, notes: list[str]) -> dict[str, Any]:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) < len(items):
-            repeated.update(key for key, _ in items if sum(key == other for other, _ in items) > 1)
+            repeated.update(key for key, times in Counter(key for key, _ in items).items() if times > 1)
         return found
 
     decoder = json.JSONDecoder(object_pairs_hook=pairs, parse_int=_number, strict=False)
@@ -288,16 +307,15 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-_ANY_MARKER = re.compile(r"^[ \t]*#[ \t]*%%+(?:[ \t].*)?$")
-_NBCONVERT = re.compile(r"^# In\[[ \d]*\]:[ \t]*$", re.MULTILINE)
+_ANY_MARKER = re.compile(r"^[ \t]*#[ \t]*%%+(?:[ \t].*)?$", re.MULTILINE)
 _LOST_ID = re.compile(r"""grade_id["']?\s*[:=]\s*["']?([A-Za-z0-9_-]+)""")
 _FRONT = re.compile(r"\A\s*# ---\n(?:#.*\n)*?# ---\n")
 
 
 def _percent_cells(text: str, name: str, notes: list[str]) -> list[RawCell]:
-    if not any(_ANY_MARKER.match(line) for line in text.split("\n")) and _NBCONVERT.search(text):
-        notes.append(f"{name} was exported by nbconvert; its cells begin at the In[ ] comments.")
-        text = _NBCONVERT.sub("# %%", text)
+    if not _ANY_MARKER.search(text):
+        text, wrote = percent_text(text)
+        notes += [f"{name} was {wrote}."] if wrote else []
     try:
         notebook = parse(text, name)
     except (MalformedNotebook, ValueError, RecursionError):

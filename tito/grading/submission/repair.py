@@ -6,7 +6,8 @@ defines. Metadata of a submission decides nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tito.grading.assignment import Assignment, GradedCell
@@ -20,6 +21,7 @@ from tito.grading.submission.reading import Reading
 from tito.notebook import Role
 
 _PASSES = 5  # of putting cells behind what they need
+_MOVABLE = 200  # versions of the course's cells; where there are more, which takes the square of them, none is moved
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def repair(assignment: Assignment, reading: Reading) -> Repaired:
     _move_late_definitions(order, repairs)
     sources = tuple(_sources(course, order))
     answers = read_answers(course, assignment.questions, reading.cells, repairs)
-    cells = tuple(_job_cells(course, assignment.graded, order))
+    cells = tuple(_job_cells(course, assignment.graded, order, matching.tests))
     return Repaired(cells, answers, sources, tuple(dict.fromkeys(repairs)))
 
 
@@ -87,11 +89,13 @@ def _move_late_definitions(order: list[Piece], repairs: list[str]) -> None:
     """Move cells behind those that define what they need at once, where nothing before them does."""
     moved: dict[int, Piece] = {}
     names: set[str] = set()
-    for _ in range(_PASSES):
+    for _ in range(_PASSES if sum(bool(piece.of) for piece in order) <= _MOVABLE else 0):
         before = list(order)
         for piece in reversed(before):
+            if not piece.of:
+                continue
             at = next(i for i, each in enumerate(order) if each is piece)
-            if needed := _defined_later(order, at) if piece.of else {}:
+            if needed := _defined_later(order, at):
                 order.insert(max(needed.values()), order.pop(at))
                 moved[id(piece)] = piece
                 names |= needed.keys()
@@ -106,7 +110,7 @@ def _move_late_definitions(order: list[Piece], repairs: list[str]) -> None:
 
 def _defined_later(order: Sequence[Piece], at: int) -> dict[str, int]:
     """The names that a cell needs as soon as it runs and that only later cells bind, with the first of these."""
-    lazy = any(names_of(piece.source).lazy for piece in order)
+    lazy = any(names_of(piece.source).lazy for piece in order[: at + 1])  # it holds for what follows
     names = names_of(order[at].source)
     needed = set(names.early if lazy else names.early | names.hints)
     for each in order[:at]:
@@ -133,8 +137,13 @@ def _sources(course: Sequence[CourseCell], order: Sequence[Piece]) -> Iterator[t
         yield cell.grade_id, "\n\n\n".join(told)
 
 
-def _job_cells(course: Sequence[CourseCell], tests: Sequence[GradedCell], order: Sequence[Piece]) -> Iterator[JobCell]:
-    """The cells in the order in which they run, each test after everything that precedes it in the course."""
+def _job_cells(
+    course: Sequence[CourseCell], tests: Sequence[GradedCell], order: Sequence[Piece], theirs: Mapping[str, int]
+) -> Iterator[JobCell]:
+    """The cells in the order in which they run, each test after everything that precedes it in the course.
+
+    A cell of the student's own runs before a test if it stands so in the submission: it may be a helper.
+    """
     graded = {test.grade_id: test for test in tests}
     after: dict[int, list[JobCell]] = {}
     place = -1
@@ -142,6 +151,9 @@ def _job_cells(course: Sequence[CourseCell], tests: Sequence[GradedCell], order:
     for index, cell in enumerate(course):
         place = max(place, last.get(index, -1))
         if test := graded.get(cell.grade_id):
+            until = theirs.get(cell.grade_id, sys.maxsize)
+            while place + 1 < len(order) and not order[place + 1].of and order[place + 1].number < until:
+                place += 1
             after.setdefault(place, []).append(JobCell(test.grade_id, test.source, test.test, test.seconds))
     yield from after.get(-1, [])
     taken = set(graded)
