@@ -2,13 +2,16 @@
 
 `python benchmarks/grading.py [--sizes 10 100 1000] [--nbgrader 10] [--jobs N]` prints a table in Markdown. It needs the
 `dev` extra. Submissions are the solved lesson 03_layers, each with a comment of its own, so that no two are alike. Wall
-time of whole commands, their start included, in one run on one idle machine. nbgrader and the floor grade a few
-submissions, because their cost for each does not depend on how many there are; tito grades classes of each size.
+time of whole commands, their start included, in one run on an idle machine. Every command has as many cores as workers,
+so that one worker beside nbgrader is what a core does, and two beside one is what a second core adds; where a system
+cannot bind a process to a core, all have all cores. nbgrader and the floor grade a few submissions, because their cost
+for each does not depend on how many there are; tito grades classes of each size.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
@@ -16,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,18 +46,35 @@ class Cost:
         return 1000 * self.wall / self.submissions
 
 
-def measured(submissions: int, command: list[str], where: Path, extra: dict[str, str] | None = None) -> Cost:
+@contextlib.contextmanager
+def bound(cores: int) -> Iterator[None]:
+    """Processes that are started here, and theirs, run on so many cores."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    every = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(every)[:cores])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, every)
+
+
+def measured(
+    submissions: int, command: list[str], where: Path, extra: dict[str, str] | None = None, cores: int = 1
+) -> Cost:
     """Run a command and measure it; the run must succeed."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     before, started = os.times(), time.monotonic()
-    process = subprocess.Popen(
-        command,
-        cwd=where,
-        env={**environment, **(extra or {})},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    )
+    with bound(cores):
+        process = subprocess.Popen(
+            command,
+            cwd=where,
+            env={**environment, **(extra or {})},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
     peak = Peak(process.pid)
     _, told = process.communicate()
     after = os.times()
@@ -115,7 +136,7 @@ def tito(place: Path, count: int, jobs: int) -> Cost:
     module = workspace.course.resolve("03")
     hand_in(workspace, module, place / "grading" / "submitted", count)
     command = [str(BIN / "tito"), "grade", "autograde", module.folder, "-j", str(jobs), "--json"]
-    return measured(count, command, place)
+    return measured(count, command, place, cores=jobs)
 
 
 def tito_without_books(place: Path, count: int) -> Cost:
