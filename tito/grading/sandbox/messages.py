@@ -15,7 +15,7 @@ from tito.grading.sandbox.arrays import Arrays, Header
 from tito.report import Outcome
 
 _LINE = 64 << 10
-_OFTEN = 4 << 10  # characters of a line that is remembered
+_OFTEN = 8 << 10  # characters of a line that is remembered
 _LEAVES, _AXES, _NAME = 256, 32, 200
 _DTYPE = re.compile(r"[<|]([biufc])(1|2|4|8|16|32)")
 _SAID = {"passed", "failed", "time limit", "exited"}
@@ -107,7 +107,7 @@ def _parsed(line: bytes) -> Message | Announced:
 
 
 # Submissions of one class say much the same: they begin the same parts, pass them, and announce arrays of one shape.
-_often = lru_cache(maxsize=512)(_parsed)
+_often = lru_cache(maxsize=256)(_parsed)
 
 
 def _about(kind: str, index: int, said: dict[str, Any]) -> Message | Announced:

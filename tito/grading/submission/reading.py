@@ -246,9 +246,12 @@ def _json_cell(cell: dict[str, Any], where: str, notes: list[str]) -> RawCell:
         notes.append(f"{where} has the unknown type {_short(given)}; it was read as raw text.")
     value = cell["source"] if "source" in cell else cell.get("input", "")
     parts = value if isinstance(value, list) else [value]
-    if not all(isinstance(part, str) for part in parts):
+    try:
+        written = "".join(parts)
+    except TypeError:
+        written = "".join(part for part in parts if isinstance(part, str))
         notes.append(f"{where} has a source that is no text; what is none was left out.")
-    source = _whole("".join(part for part in parts if isinstance(part, str)), where, notes).replace("\0", "")
+    source = _whole(written, where, notes).replace("\0", "")
     if given == "heading":
         level = cell.get("level", 1)
         source = f"{'#' * (level if level in range(1, 7) else 1)} {source}"
