@@ -169,6 +169,9 @@ FILES: list[tuple[dict[str, bytes], str, str]] = [
     ({"layers_dev-1.py": b"x", "layers_dev-2.py": PY}, "py", "the highest number of 2 versions"),
     ({"layers_dev.py": b"x", "layers_dev (1).py": PY}, "py", "the highest number of 2 versions"),
     ({"report.pdf": b"x", "timestamp.txt": b"2026-01-01 00:00:00 UTC"}, "", "there is no layers_dev.py"),
+    ({"layers_dev.py.txt": PY}, "py", ""),
+    ({"layers_dev (1).py.TXT": PY, "notes.txt": b"x"}, "py", ""),
+    ({"layers_dev.txt": PY}, "", "there is no layers_dev.py or layers_dev.ipynb among layers_dev.txt"),
     ({"activations_dev.py": b"x"}, "", "there is no layers_dev.py or layers_dev.ipynb among activations_dev.py"),
 ]
 

@@ -16,6 +16,7 @@ from tito.notebook import parse
 from tito.release import release
 from tito.workspace import read_lesson
 
+_SECOND = re.compile(r"(?<=\.py|ynb)\.(?:txt|json)$", re.IGNORECASE)
 _COPY = re.compile(r"(?:[ _-]*\((\d+)\)|-(\d+)|[ _-]*copy[ _-]*(\d*))$", re.IGNORECASE)
 
 
@@ -39,7 +40,7 @@ class Choice:
 def choose(files: Sequence[Handed], course: Course, module: Module) -> Choice:
     """The student's lesson among files; NoSureChoice when that is not certain."""
     lesson = notebook_name(module)
-    candidates = [file for file in files if file.name.lower().endswith((".py", ".ipynb"))]
+    candidates = [file for file in files if _ending(file) in ("py", "ipynb")]
     others = {notebook_name(each) for each in course.modules if each.folder != module.folder}
     named = [file for file in candidates if _base(file) == lesson]
     if not named:
@@ -105,19 +106,24 @@ def _written(file: Handed) -> object:
     return tuple((cell.kind, cell.source) for cell in reading.cells if cell.source)
 
 
+def _own(name: str) -> str:
+    """A file's name without the second ending that a browser or an editor gave it: layers_dev.ipynb.txt."""
+    return _SECOND.sub("", name)
+
+
 def _ending(file: Handed) -> str:
-    return file.name.rpartition(".")[2].lower()
+    return _own(file.name).rpartition(".")[2].lower()
 
 
 def _base(file: Handed) -> str:
     """The student's own name of a file: without what the LMS put before it, and without the number of a copy."""
-    bare = file.name.rpartition(".")[0]
+    bare = _own(file.name).rpartition(".")[0]
     return _COPY.sub("", sender_of(bare).file or bare).strip().lower()
 
 
 def _version(file: Handed) -> int:
     """The number that an LMS or a browser put at the end of a name, 0 without one."""
-    match = _COPY.search(file.name.rpartition(".")[0])
+    match = _COPY.search(_own(file.name).rpartition(".")[0])
     digits = next((group for group in match.groups() if group), "1") if match else "0"
     return int(digits[:9])
 
