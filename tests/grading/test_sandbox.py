@@ -317,6 +317,16 @@ def test_after_one_time_limit_the_next_are_short(sandbox: Sandbox) -> None:
     assert result.cells[2].message == "took longer than 1 s"
 
 
+def test_a_loop_beside_the_task_leaves_tests_their_time(sandbox: Sandbox) -> None:
+    """Catches a student's experiment without an end that makes a slow but right solution fail."""
+    loop, slow = "while True: pass", "import time\ntime.sleep(0.6)"
+    test = "def test_hangs():\n    while True: pass\n"
+    cells = (JobCell("a", loop, "", 0.5), graded("slow", slow, 4.0), JobCell("b", test, "test_hangs", 0.5))
+    result = sandbox.run(job("1", *cells, JobCell("c", slow, "", 4.0), graded("late", slow, 4.0)))
+    assert outcomes(result) == ["passed", "time limit", "passed", "time limit", "time limit", "time limit"]
+    assert [cell.message for cell in result.cells[4:]] == ["took longer than 0.4 s"] * 2
+
+
 @pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.value)
 def test_the_wall_ends_everything(level: Isolation) -> None:
     """Catches a job that outlives the whole time allowed; what had finished before keeps its outcome."""
@@ -549,7 +559,7 @@ def test_walking_up_the_stack_gives_no_verdict(sandbox: Sandbox) -> None:
         while frame:
             for value in list(frame.f_locals.values()):
                 if hasattr(value, "watch"):
-                    value.slow, value.outcome = True, 'passed'
+                    value.slow, value.outcome = set(), 'passed'
             frame = frame.f_back
         raise ValueError("still a failure")
         """,

@@ -48,7 +48,7 @@ class Progress:
     barred: set[int] = field(default_factory=set)  # cells that ended the process: not run again
     output: bytearray = field(default_factory=bytearray)
     printed: int = 0
-    slow: bool = False
+    slow: set[str] = field(default_factory=set)  # kinds of parts, code or test, of which one has reached its limit
     ending: Ending = Ending.FINISHED
     notes: list[str] = field(default_factory=list)
     cpu: float = 0.0
@@ -81,9 +81,14 @@ class Progress:
         cells = [(i, cell) for i, cell in enumerate(self.job.cells) if i not in self.barred]
         return [(i, replace(cell, test="") if i in self.cells else cell) for i, cell in cells]
 
-    def limit(self, seconds: float) -> float:
-        """A part's own limit; a tenth after the first that was reached."""
-        return seconds / 10 if self.slow else seconds
+    def kind(self, part: tuple[str, int]) -> str:
+        """code for a cell without a test, test for all else."""
+        return "code" if part[0] == "cell" and not self.job.cells[part[1]].test else "test"
+
+    def limit(self, part: tuple[str, int]) -> float:
+        """A part's own limit; a tenth after the first of its kind that was reached."""
+        seconds = self.job.cells[part[1]].seconds if part[0] == "cell" else self.job.probe_seconds
+        return seconds / 10 if self.kind(part) in self.slow else seconds
 
 
 class Conversation:
@@ -186,7 +191,7 @@ class Conversation:
         chosen = self.progress.to_run()
         self.waiting = [("cell", index) for index, _ in chosen] + [("ask", 0)]
         cells = [[index, cell.name, cell.source, cell.test, cell.seconds] for index, cell in chosen]
-        self._tell({"slow": self.progress.slow, "name": self.progress.job.name, "cells": cells})
+        self._tell({"slow": sorted(self.progress.slow), "name": self.progress.job.name, "cells": cells})
 
     def _tell_probes(self) -> None:
         job = self.progress.job
@@ -260,9 +265,7 @@ class Conversation:
             if self.repeating and kind == "cell" and message.index not in self.progress.cells:
                 _emptied(self._read_output)
                 self.repeating = False
-            job = self.progress.job
-            own = job.cells[due[1]].seconds if kind == "cell" else job.probe_seconds
-            self._allow(self.progress.limit(own) * 1.25)
+            self._allow(self.progress.limit(due) * 1.25)
             return
         if kind in ("cell", "probe") and self.current != due:
             raise Malformed("ended before it began")
@@ -285,15 +288,13 @@ class Conversation:
 
     def _keep_cell(self, message: Message) -> None:
         progress, index = self.progress, message.index
-        progress.slow |= message.outcome is Outcome.TIMEOUT
-        self._look_for_limits(message)
+        self._look_for_limits(("cell", index), message)
         words = ("", "") if progress.probed else (message.message, message.detail)
         progress.cells.setdefault(index, CellRun(progress.job.cells[index].name, message.outcome, *words))
 
     def _keep_probe(self, message: Message) -> None:
         progress, index = self.progress, message.index
-        progress.slow |= message.outcome is Outcome.TIMEOUT
-        self._look_for_limits(message)
+        self._look_for_limits(("probe", index), message)
         if message.arrays is not None:
             progress.room = self.reader.room
         error = "" if message.arrays is not None else self._told(message)
@@ -309,13 +310,14 @@ class Conversation:
         is_error = isinstance(known, type) and issubclass(known, BaseException)
         return f"raised {message.error}" if is_error else "raised an exception of its own"
 
-    def _look_for_limits(self, message: Message) -> None:
+    def _look_for_limits(self, part: tuple[str, int], message: Message) -> None:
         if message.error in _MEMORY:
             self.progress.ended(Ending.MEMORY)
         elif message.error == "OSError" and any(code in message.message for code in _FULL):
             self.progress.ended(Ending.DISK)
         elif message.outcome is Outcome.TIMEOUT:
             self.progress.ended(Ending.TIME)
+            self.progress.slow.add(self.progress.kind(part))
 
     def _drain(self) -> None:
         """Read what is left in the pipes; the output first, as the events may say that it ends."""
@@ -334,8 +336,9 @@ class Conversation:
             return
         ending, outcome, message = self.killed or self._verdict(int(exit_["exit"]), int(exit_["peak"]))
         progress.ended(ending)
-        progress.slow |= outcome is Outcome.TIMEOUT
         if self.current is not None:
+            if outcome is Outcome.TIMEOUT:
+                progress.slow.add(progress.kind(self.current))
             progress.blame(self.current, outcome, message)
             if self.current[0] == "cell":
                 progress.notes.append(f"{progress.job.cells[self.current[1]].name} {message}")

@@ -83,7 +83,8 @@ class Lesson:
         self.pristine, self.notebook = parts
         self.module = module
         self.watch = Watch()
-        self.slow = False
+        self.slow: set[str] = set()  # kinds of parts, code or test, of which one has reached its limit
+        self.kind = "code"  # of the part that runs
         self.unsent = b""  # to the grader
         self.kept: dict[str, Any] = {}  # functions, classes and modules that a test has passed with
         self.absent: set[str] = set()  # names of what is not here, such as a plotting library
@@ -93,11 +94,12 @@ class Lesson:
     def run(self) -> None:
         """The whole conversation with the grader: cells, the request for the probes, the probes."""
         told = self.receive()
-        self.slow = bool(told["slow"])
+        self.slow = set(told["slow"])
         if self.module is None or told["cells"]:
             self.module = new_module(told["name"])
             vars(self.module).update(display=self.notebook.display, get_ipython=self.notebook.Shell)
         for index, name, source, test, seconds in told["cells"]:
+            self.kind = "test" if test else "code"
             self.send(f'{{"start": {index}}}')
             self.report(f'"cell": {index}', self.guarded(partial(self.cell, name, source, test), seconds))
         self.send('{"ask": true}')
@@ -120,6 +122,7 @@ class Lesson:
 
     def probes(self, told: dict[str, Any]) -> None:
         """Call each wanted probe with the lesson and fresh random inputs, and send what it returns."""
+        self.kind = "test"
         space: dict[str, Any] = {}
         failed: tuple[str, ...] = ()
         if told["wanted"]:
@@ -159,7 +162,7 @@ class Lesson:
     def guarded(self, action: Callable[[], object], seconds: float) -> tuple[str, str, str, str]:
         """Do something of the lesson's: outcome, one line, traceback, name of the exception's class."""
         self.flush()
-        limit = seconds / 10 if self.slow else seconds
+        limit = seconds / 10 if self.kind in self.slow else seconds
         verdict = ("passed", "", "", "")
         try:
             self.watch.start(limit)
@@ -171,7 +174,7 @@ class Lesson:
             self.watch.stop()
             line, detail, kind = self.in_words(error)
             if isinstance(error, TimeIsUp):
-                self.slow = True
+                self.slow.add(self.kind)
                 verdict = ("time limit", f"took longer than {limit:g} s", detail, kind)
             elif isinstance(error, SystemExit):
                 verdict = ("exited", "tried to end the process", detail, kind)
