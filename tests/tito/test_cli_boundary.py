@@ -102,8 +102,9 @@ def interrupted(learner: Learner, how: signal.Signals, *words: str) -> tuple[Don
     """A signal to tito when a test is known to run; and what processes of this learner are left a while later."""
     note = learner.root / "running"
     learner.edit("1", "return 2 * x", f"import time; open({str(note)!r}, 'w').close(); time.sleep(1e6)")
-    # What started these tests may ignore SIGHUP, as nohup does, and children inherit that.
-    start = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    # What started these tests may ignore SIGHUP, as nohup does, or SIGINT, as a script's & does; children inherit it.
+    start = "import os, sys; from signal import *; [signal(each, SIG_DFL) for each in (SIGHUP, SIGINT)]; "
+    start += "os.execv(sys.argv[1], sys.argv[1:])"
     with subprocess.Popen(
         [sys.executable, "-c", start, *learner.command(*words)],
         cwd=learner.root,
