@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -242,6 +243,25 @@ def test_ctrl_c_once_finishes_what_is_under_way(school: Class) -> None:
     assert sorted(record.student for record in found) == sorted(school.graded)
     with pytest.raises(KeyboardInterrupt):
         brake[0].press()
+
+
+def test_ctrl_c_once_begins_nothing_more(school: Class) -> None:
+    """Catches a first Ctrl-C after which everything is graded that had been handed out to wait for a worker."""
+    school.hand_in(*NAMES)
+    brake = Brake()
+
+    def work(task: Task) -> GradeRecord:
+        time.sleep(0.5)  # meanwhile all are handed out
+        if task.student == NAMES[0]:
+            brake.press()
+        time.sleep(1)
+        return verdict(school.assignment, task)
+
+    school.work = work
+    made = school.run()
+    workers = replace(made.workers, width=len(NAMES))
+    found = list(run(workers, made.setup, made._tasks(made.students), brake))
+    assert 1 <= len(found) <= 2, "two threads work"
 
 
 def test_a_worker_that_dies_costs_a_try_and_not_the_batch(school: Class) -> None:

@@ -60,7 +60,7 @@ def prepared(place: Place, module: Module, wish: Wish, again: bool = False, dry:
         books = None if dry else stack.enter_context(_books(place, module, assignment, wish.db))
         cluster_wanted = cluster.workers(setup, wish.cluster) if wish.cluster else None
         workers = stack.enter_context(cluster_wanted) if cluster_wanted else pool.local(setup, jobs)
-        yield Run(place, setup, workers, students, workers.width // 2, books, again)
+        yield Run(place, setup, workers, students, workers.width // pool.AHEAD, books, again)
 
 
 @contextlib.contextmanager

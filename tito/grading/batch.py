@@ -17,7 +17,7 @@ from tito.grading.place import Place
 from tito.grading.pool import Brake, Workers, run
 from tito.grading.records import GradeRecord, Status
 
-BATCH = 50  # verdicts written down together
+BATCH = 25  # verdicts written down together
 PAUSE = 2.0  # seconds after which fewer are written down
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tito.errors import EnvironmentFault
 from tito.grading.engine import Setup, grade
-from tito.grading.pool import TRIES, Workers
+from tito.grading.pool import AHEAD, TRIES, Workers
 
 CONNECT_SECONDS = 10
 
@@ -42,7 +42,7 @@ def workers(setup: Setup, address: str) -> Iterator[Workers]:
                 f"No cluster to grade on at {address}: {error or type(error).__name__}.",
                 "start `dask scheduler` and `dask worker ADDRESS`, or leave --cluster out",
             ) from None
-        width = 2 * sum(client.nthreads().values())
+        width = AHEAD * sum(client.nthreads().values())
         bundle = client.submit(_bundle, setup, pure=False)  # not scattered: what is lost with its workers is made again
         yield Workers(partial(_executor, client), grade, width, _end, fixed=(bundle,))
 

@@ -18,6 +18,7 @@ from typing import Any
 from tito.grading.engine import Setup, Task, close_engines, grade
 from tito.grading.records import GradeRecord, Status
 
+AHEAD = 6  # tasks for each worker, so that it has some left while a batch is written down
 TRIES = 3  # of one submission, when the workers that had it die
 
 
@@ -83,6 +84,8 @@ def run(workers: Workers, setup: Setup, tasks: Iterable[Task], brake: Brake) -> 
                 if task is None:
                     break
                 running[workers.submit(task)] = task, tries
+            if brake.pressed:  # what no worker has begun stays for the next run
+                running = {future: task for future, task in running.items() if not future.cancel()}
             if not running:
                 return
             done, _ = wait(running, timeout=0.2, return_when="FIRST_COMPLETED")
@@ -116,7 +119,7 @@ def local(setup: Setup, jobs: int) -> Workers:
     """Processes of this machine."""
     context = multiprocessing.get_context("spawn")
     make = partial(ProcessPoolExecutor, jobs, context, _start, (setup, os.getpid()))
-    return Workers(make, _work, 2 * jobs, _end)
+    return Workers(make, _work, AHEAD * jobs, _end)
 
 
 _setup: Setup
