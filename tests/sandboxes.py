@@ -25,7 +25,7 @@ def code(text: str) -> str:
     return dedent(text).lstrip("\n")
 
 
-def tested_cell(name: str, body: str = "assert True", seconds: float = 10.0) -> JobCell:
+def graded_cell(name: str, body: str = "assert True", seconds: float = 10.0) -> JobCell:
     """A cell with a test, as the course has them."""
     lines = "\n".join(f"    {line}" for line in code(body).splitlines())
     return JobCell(name, f"def test_unit_{name}() -> None:\n{lines}\n", f"test_unit_{name}", seconds)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from sandboxes import LEVELS, WALLED, children, job, opened, outcomes
-from sandboxes import tested_cell as graded
+from sandboxes import graded_cell as graded
 from support import ROOT
 
 from tito.errors import EnvironmentFault, UsageError

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sandboxes import LEVELS, WALLED, children, code, job, opened, outcomes
-from sandboxes import tested_cell as graded
+from sandboxes import graded_cell as graded
 from support import ROOT
 
 from tito.errors import EnvironmentFault

@@ -36,35 +36,14 @@ plt.figure(figsize=(4, 2))
 
 #| export
 class Dropout(Module):
-    """In training, set each number to zero with probability p and multiply the others by 1 / (1 - p)."""
-
     def __init__(self, p: float = 0.5) -> None:
-        """Remember p, which must lie in [0, 1]."""
         if not 0 <= p <= 1:
-            raise ValueError(f"p is the probability of dropping a number, from 0 to 1; got {p}")
+            raise ValueError(f"p lies between 0 and 1, and {p} does not")
         self.p = p
 
     def forward(self, x: Any, training: bool | None = None) -> Tensor:
-        """x of any shape -> the same shape. training=None follows train() and eval().
-
-        TODO: return x as it is when nothing is to be dropped; otherwise multiply x by a mask.
-        Approach:
-          1. `training` is None: take `self.training`.
-          2. Not training, or p is 0: return x.
-          3. Draw one number in [0, 1) for each of x's with `rand`, keep x where it is at least p.
-          4. Multiply x by the mask times the scale. With p = 1 the scale would divide by zero: the result is zeros.
-        Example: p = 0.5 makes each 1 a 0 or a 2.
-        Hint: a comparison of Tensors is a Tensor of booleans; `astype(x.dtype)` makes it 0 and 1.
-        """
         x = as_tensor(x)
-        if training is None:
-            training = self.training
-        if not training or self.p == 0:
+        if not (self.training if training is None else training) or self.p == 0:
             return x
-        scale = 1 / (1 - self.p) if self.p < 1 else 0.0
         kept = rand(*x.shape) >= self.p
-        return x * (kept.astype(x.dtype) * scale)
-
-    def extra_repr(self) -> str:
-        """The probability."""
-        return f"p={self.p}"
+        return x * (kept.astype(x.dtype) * (1 / (1 - self.p) if self.p < 1 else 0.0))
