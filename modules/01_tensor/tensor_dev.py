@@ -213,7 +213,7 @@ def op(forward: Callable[..., Any] | None = None, *, differentiable: bool = True
 class Origin:
     """How a tensor was made: the op, its input tensors, its parameters, what forward saved, the inputs' versions."""
 
-    __slots__ = ("inputs", "op", "params", "saved", "versions")
+    __slots__ = ("inputs", "noted", "op", "params", "saved")
 
     def __init__(
         self, op: Op, inputs: tuple[Tensor, ...], params: dict[str, Any], saved: Any, versions: Sequence[int]
@@ -222,7 +222,12 @@ class Origin:
         self.inputs = inputs
         self.params = params
         self.saved = saved
-        self.versions = versions
+        self.noted = dict(zip(inputs, versions, strict=True))  # an input that is not in it was at version 0
+
+    @property
+    def versions(self) -> list[int]:
+        """The version that each input had when the op ran."""
+        return [self.noted.get(tensor, 0) for tensor in self.inputs]
 
 
 class GradMode(threading.local):
@@ -612,16 +617,8 @@ Observer = Callable[[Op, tuple[Tensor, ...], dict[str, Any], Tensor], None]
 _observers: list[Observer] = []
 
 
-class _Unchanged(dict[int, tuple[int, ...]]):
-    """The versions of so many inputs that nobody has changed: made once, not for every op."""
-
-    def __missing__(self, count: int) -> tuple[int, ...]:
-        self[count] = (0,) * count
-        return self[count]
-
-
-_unchanged = _Unchanged()
 _NO_PARAMS: dict[str, Any] = {}  # of nearly all ops
+_NO_CHANGES: dict[Tensor, int] = {}  # of most
 
 
 @contextmanager
@@ -664,8 +661,12 @@ def apply(op: Op, /, *inputs: Tensor, **params: Any) -> Tensor:
     result.grad = result._changes = None
     if wanted and op.differentiable and grad_mode.enabled:
         result.requires_grad = True
-        versions = [tensor.version for tensor in inputs] if changed else _unchanged[len(inputs)]
-        result.origin = Origin(op, inputs, params or _NO_PARAMS, saved, versions)
+        origin = result.origin = _new(Origin)  # Origin(op, inputs, params, saved, versions), without the call
+        origin.op = op
+        origin.inputs = inputs
+        origin.params = params or _NO_PARAMS
+        origin.saved = saved
+        origin.noted = {tensor: tensor.version for tensor in inputs if tensor._changes} if changed else _NO_CHANGES
     else:
         result.requires_grad = False
         result.origin = None
@@ -1068,7 +1069,7 @@ def mean_op(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """
     ### BEGIN SOLUTION
     x = _floating(x)
-    total = x.sum(axis=axis, keepdims=keepdims)
+    total = np.add.reduce(x, axis=axis, keepdims=keepdims)  # what x.sum calls, one Python call later
     return total / x.dtype.type(x.size // max(total.size, 1))
     ### END SOLUTION
 

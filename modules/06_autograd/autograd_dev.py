@@ -930,9 +930,10 @@ def topological_order(root: Tensor) -> list[Tensor]:
             raise _no_rule(origin)
         if node._changes and node.version:  # most have no counter: a look at it is faster than asking for the version
             raise _changed(origin, node)
-        stack += (node, None)
-        for tensor, version in zip(origin.inputs, origin.versions):  # noqa: B905 (strict= costs 0.1 us for each op)
-            if tensor._changes and tensor.version != version:
+        stack.append(node)
+        stack.append(None)
+        for tensor in origin.inputs:
+            if tensor._changes and tensor.version != origin.noted.get(tensor, 0):
                 raise _changed(origin, tensor)
             if tensor.requires_grad and tensor not in seen:
                 stack.append(tensor)
