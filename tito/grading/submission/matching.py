@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from tito.grading.assignment import Assignment
 from tito.grading.submission.course_cells import CourseCell, course_cells, normal
 from tito.grading.submission.indents import outdented
-from tito.grading.submission.names import excerpt, names_of
+from tito.grading.submission.names import Names, excerpt, names_of
 from tito.grading.submission.reading import RawCell
 from tito.notebook import Role
 
@@ -24,6 +25,11 @@ class Piece:
     source: str
     grade_id: str  # as handed in; empty when the course has none of that name
     of: tuple[int, ...] = ()  # the course's cells that it is a version of, by index
+
+    @cached_property
+    def names(self) -> Names:
+        """What it defines, binds and uses."""
+        return names_of(self.source)
 
 
 @dataclass
@@ -87,10 +93,10 @@ def _joined(course: Sequence[CourseCell], pieces: list[Piece], found: Matching) 
             apart = any(each.grade_id not in ("", first.grade_id) for each in group[1:])
             if apart or group[-1].number != first.number + more - 1:
                 break
-            if all(names_of(each.source).parses for each in group[-2:]):
+            if all(each.names.parses for each in group[-2:]):
                 break
             source, rest = ("\n".join(each.source for each in part) for part in (group, group[1:]))
-            if names_of(first.source).parses and names_of(rest).parses:
+            if first.names.parses and names_of(rest).parses:
                 break
             if names_of(source).parses:
                 count, first = more, replace(first, source=source)
@@ -104,7 +110,7 @@ def _joined(course: Sequence[CourseCell], pieces: list[Piece], found: Matching) 
 
 def _outdented(piece: Piece, found: Matching) -> Piece:
     """A piece that was pasted with its indentation as a notebook runs it; the rest of a cut cell is none by now."""
-    if names_of(piece.source).parses or not names_of(source := outdented(piece.source)).parses:
+    if piece.names.parses or not names_of(source := outdented(piece.source)).parses:
         return piece
     what = f"The cell {piece.grade_id}" if piece.grade_id else f"Cell {piece.number}"
     found.repairs.append(f"{what} was indented as a whole; the indentation was left out.")
@@ -120,14 +126,14 @@ def _rejoined(course: Sequence[CourseCell], pieces: list[Piece], found: Matching
     """The pieces with the rest of a cut cell, which is no Python and has no id, put back to its beginning."""
     left = list(pieces)
     solutions = {cell.grade_id for cell in course if cell.role is Role.SOLUTION}
-    for rest in [piece for piece in pieces if not piece.grade_id and not names_of(piece.source).parses][:_REJOINED]:
+    for rest in [piece for piece in pieces if not piece.grade_id and not piece.names.parses][:_REJOINED]:
         at = left.index(rest)
         heads = [i for i, each in enumerate(left) if each.grade_id in solutions]
-        near = sorted(heads, key=lambda i: (not 0 < at - i <= 2, names_of(left[i].source).parses, abs(i - at)))
+        near = sorted(heads, key=lambda i: (not 0 < at - i <= 2, left[i].names.parses, abs(i - at)))
         for start in near[:_REJOINED]:
             head = left[start]
             whole = replace(head, source=f"{head.source}\n{rest.source}")
-            if names_of(whole.source).parses:
+            if whole.names.parses:
                 left[start] = whole
                 left.remove(rest)
                 found.repairs.append(_cut(head, 2))
@@ -144,7 +150,7 @@ def _without_tests(course: Sequence[CourseCell], pieces: list[Piece], found: Mat
     told = _ToldOfTests()
     kept: list[Piece] = []
     for piece in pieces:
-        names = names_of(piece.source).defined
+        names = piece.names.defined
         copied = sorted({owners[name] for name in names if name in owners}, key=places.index)
         name = piece.grade_id if piece.grade_id in tests else ""
         whole = [each for each in copied if any(one.startswith("test") for one in names & tests[each].names.defined)]
@@ -215,8 +221,8 @@ def _is(piece: Piece, test: CourseCell) -> bool:
 
 def _own_helpers(piece: Piece, cell: CourseCell, pieces: Sequence[Piece]) -> list[Piece]:
     """What a student wrote into a test cell that other cells of theirs use, as a piece."""
-    used = {name for each in pieces if each is not piece for name in names_of(each.source).used}
-    own = (names_of(piece.source).bound - cell.names.bound) & used
+    used = {name for each in pieces if each is not piece for name in each.names.used}
+    own = (piece.names.bound - cell.names.bound) & used
     return [replace(piece, source=excerpt(piece.source, own), grade_id="")] if own else []
 
 
@@ -246,7 +252,7 @@ def _without_copies(course: Sequence[CourseCell], pieces: list[Piece], found: Ma
 
 def _disjoint(pieces: Sequence[Piece]) -> bool:
     """Whether no two pieces define the same name."""
-    names = [name for piece in pieces for name in names_of(piece.source).defined]
+    names = [name for piece in pieces for name in piece.names.defined]
     return len(names) == len(set(names))
 
 
@@ -292,7 +298,7 @@ def _add_ends(course: Sequence[CourseCell], pieces: Sequence[Piece], owned: list
 
 def _names_alone(piece: Piece, cell: CourseCell, names: set[str]) -> bool:
     """Whether a piece has a cell's id and defines nothing of the course's, as the head of a cell that was split."""
-    return bool(piece.grade_id) and piece.grade_id == cell.grade_id and not names_of(piece.source).defined & names
+    return bool(piece.grade_id) and piece.grade_id == cell.grade_id and not piece.names.defined & names
 
 
 def _versions_of(cell: CourseCell, pieces: Sequence[Piece], names: set[str]) -> list[int]:
@@ -301,7 +307,7 @@ def _versions_of(cell: CourseCell, pieces: Sequence[Piece], names: set[str]) -> 
     if not wanted:
         named = [at for at, piece in enumerate(pieces) if cell.grade_id and piece.grade_id == cell.grade_id]
         return named or _alike(cell, pieces)
-    having = {at: names_of(piece.source).defined & wanted for at, piece in enumerate(pieces)}
+    having = {at: piece.names.defined & wanted for at, piece in enumerate(pieces)}
     having = {at: names for at, names in having.items() if names}
     own = [at for at in having if cell.grade_id and pieces[at].grade_id == cell.grade_id]
     own = own or [at for at in having if normal(pieces[at].source) == cell.text][:1]
@@ -310,9 +316,9 @@ def _versions_of(cell: CourseCell, pieces: Sequence[Piece], names: set[str]) -> 
         return sorted({*having, *(heads if having else [])})
     own += heads
     wanted = cell.names.bound
-    covered = {name for at in own for name in names_of(pieces[at].source).bound}
+    covered = {name for at in own for name in pieces[at].names.bound}
     for at, piece in enumerate(pieces):
-        more = (names_of(piece.source).bound & wanted) - covered
+        more = (piece.names.bound & wanted) - covered
         if at not in own and not piece.grade_id and more:
             own.append(at)
             covered |= more
@@ -329,7 +335,7 @@ def _alike(cell: CourseCell, pieces: Sequence[Piece]) -> list[int]:
         theirs = set(normal(piece.source).split("\n"))
         common = len(lines & theirs) / len(lines | theirs)
         if bound:
-            common = max(common, len(bound & names_of(piece.source).bound) / len(bound))
+            common = max(common, len(bound & piece.names.bound) / len(bound))
         if common > share or (common == share and best < 0):
             best, share = at, common
     return [best] if best >= 0 else []

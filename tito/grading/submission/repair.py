@@ -16,7 +16,6 @@ from tito.grading.sandbox.jobs import JobCell
 from tito.grading.submission.answers import read_answers
 from tito.grading.submission.course_cells import CourseCell, course_cells
 from tito.grading.submission.matching import Piece, listed, match
-from tito.grading.submission.names import names_of
 from tito.grading.submission.reading import Reading
 from tito.notebook import Role
 
@@ -59,12 +58,12 @@ def _add_missing_solutions(course: Sequence[CourseCell], order: list[Piece], rep
 
 def _add_missing_helpers(course: Sequence[CourseCell], order: list[Piece], repairs: list[str]) -> None:
     """Put back the course's imports and helpers whose names the submission uses, or a test, and nothing binds."""
-    bound = {name for piece in order for name in names_of(piece.source).bound}
+    bound = {name for piece in order for name in piece.names.bound}
     tests = {name for cell in course if cell.role is Role.TEST for name in cell.names.used}
     for index, cell in reversed(list(enumerate(course))):  # a helper may need an earlier one
         if not cell.helper:
             continue
-        used = tests.union(*(names_of(piece.source).used for piece in order))
+        used = tests.union(*(piece.names.used for piece in order))
         lost = sorted((cell.names.bound - bound) & used)
         if not lost:
             continue
@@ -110,14 +109,14 @@ def _move_late_definitions(order: list[Piece], repairs: list[str]) -> None:
 
 def _defined_later(order: Sequence[Piece], at: int) -> dict[str, int]:
     """The names that a cell needs as soon as it runs and that only later cells bind, with the first of these."""
-    lazy = any(names_of(piece.source).lazy for piece in order[: at + 1])  # it holds for what follows
-    names = names_of(order[at].source)
+    lazy = any(piece.names.lazy for piece in order[: at + 1])  # it holds for what follows
+    names = order[at].names
     needed = set(names.early if lazy else names.early | names.hints)
     for each in order[:at]:
-        needed -= names_of(each.source).bound
+        needed -= each.names.bound
     found: dict[str, int] = {}
     for later in range(at + 1, len(order)) if needed else ():
-        for name in names_of(order[later].source).bound & needed:
+        for name in order[later].names.bound & needed:
             found.setdefault(name, later)
     return found
 
