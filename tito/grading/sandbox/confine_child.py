@@ -76,8 +76,7 @@ class Confinement:
         if self.drops:
             os.chown(settings["work"], NOBODY, NOBODY)
         self.processes = _processes(NOBODY if self.drops else os.getuid()) + 64 if self.isolation == "limits" else 0
-        if self.filtered:
-            machine()
+        self.program = seccomp_program(_OWN, of_files=self.isolation == "landlock") if self.filtered else b""
 
     def apply(self, cpu: float) -> None:
         """Confine this process for good; raises OSError when the machine refuses."""
@@ -98,7 +97,7 @@ class Confinement:
             _syscall(446, self.ruleset, 0)
             os.close(self.ruleset)
         if self.filtered:
-            _install(seccomp_program(os.getpid(), of_files=self.isolation == "landlock"))
+            _install(self.program.replace(struct.pack("=I", _OWN), struct.pack("=I", os.getpid())))
 
     def _limit(self, cpu: float) -> None:
         seconds = max(1, int(cpu + 0.999))
@@ -275,6 +274,7 @@ _ALLOW, _KILL, _EPERM, _ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
 # Places in the kernel's record of a call: low words of arguments, and both words of the fifth.
 _NUMBER, _ARCH, _FIRST, _SECOND, _FIFTH = 0, 4, 16, 24, 48
 _AF_UNIX = 1
+_OWN = 0x5EC0F11E  # stands for the process's own number in a filter that is made before the process
 _Line = tuple[int, int, int, int]  # operation, lines to skip if true, if false, constant
 
 
