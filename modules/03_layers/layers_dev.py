@@ -1014,7 +1014,9 @@ def test_unit_count_network() -> None:
     sizes = [(784, 256), (256, 128), (128, 10)]
     parameters = [rows * columns + columns for rows, columns in sizes]
     for number, expected in enumerate(parameters, start=1):
-        assert counts[f"layer_{number}"] == expected, f"layer_{number}: one weight for each pair, one bias for each output"
+        assert counts[f"layer_{number}"] == expected, (
+            f"layer_{number}: one weight for each pair, one bias for each output"
+        )
     assert counts["total"] == sum(parameters), "total: add up the layers"
     assert counts["total_bytes"] == 4 * sum(parameters), "total_bytes: 4 for each"
     per_example = sum(2 * rows * columns + columns for rows, columns in sizes)
