@@ -395,6 +395,12 @@ def test_unit_split() -> None:
     other = [sample[0].item() for part in random_split(dataset, [0.7, 0.3], seed=2) for sample in part]
     assert again == numbers != other
     ### BEGIN HIDDEN TESTS
+
+    class Own(TensorDataset):
+        def batch(self, indices: Array) -> Any:
+            return f"rows {[int(index) for index in indices]}"
+
+    assert Subset(Own(np.arange(5)), [4, 2]).batch(np.array([1, 0])) == "rows [2, 4]", "use the dataset's own batch"
     letters = Subset("abcde", [4, 2])
     assert list(letters) == ["e", "c"] and letters.batch(np.array([1])) == ["c"]
     assert [len(part) for part in random_split(range(7), [0.8, 0.2])] == [6, 1]
@@ -536,6 +542,18 @@ def test_unit_loader() -> None:
     later = DataLoader(dataset, batch_size=3, shuffle=True, seed=5)
     later.epoch = 1
     assert [n for x, _ in later for n in x.tolist()] == second, "the order of an epoch depends on seed and epoch alone"
+    asked: list[int] = []
+
+    class Noting(Dataset):
+        def __len__(self) -> int:
+            return 6
+
+        def __getitem__(self, index: int) -> int:
+            asked.append(index)
+            return index
+
+    next(iter(DataLoader(Noting(), batch_size=2)))
+    assert asked == [0, 1], f"one batch was asked for, and samples {asked} were fetched: yield batches one by one"
     ### BEGIN HIDDEN TESTS
     assert DataLoader(dataset, 10, shuffle=True, seed=7).order(3).tolist() == (
         np.random.default_rng([7, 3]).permutation(10).tolist()
@@ -641,8 +659,17 @@ def test_unit_prefetch() -> None:
     for number in prefetched(count_to(1000), 2):
         if number == 5:
             break
-    assert len(made) <= 10, "the thread made more batches than there are places"
+    assert len(made) <= 8, "with 6 batches taken out and 2 places, the thread may have made 8"
     assert threading.active_count() == before, "a thread is left after break"
+    begun = [threading.Event() for _ in range(3)]
+
+    def beginning() -> Iterator[int]:
+        for number, event in enumerate(begun):
+            event.set()
+            yield number
+
+    for number in prefetched(beginning(), 1):
+        assert number == 2 or begun[number + 1].wait(5), "the next batch must be begun while the loop uses this one"
     seen = []
     try:
         for number in prefetched(count_to(3), 2):
@@ -829,6 +856,9 @@ def test_unit_transforms() -> None:
     image = np.arange(6.0).reshape(1, 2, 3)
     assert RandomHorizontalFlip(1.0)(image).tolist() == [[[2.0, 1.0, 0.0], [5.0, 4.0, 3.0]]]
     assert RandomHorizontalFlip(0.0)(image).tolist() == image.tolist() == [[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]
+    kept = Tensor(image)
+    RandomHorizontalFlip(1.0)(kept)
+    assert kept.tolist() == image.tolist(), "change a copy: the dataset's own image must stay as it is"
     batch = np.stack([image] * 100)
     flipped = RandomHorizontalFlip(seed=1)(batch).numpy()
     mirrored = [row.tolist() == image[..., ::-1].tolist() for row in flipped]
