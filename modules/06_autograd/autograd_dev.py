@@ -963,6 +963,14 @@ def test_unit_topological_order() -> None:
         assert "in place" in str(error) and "mul" in str(error)
     else:
         raise AssertionError("c was changed after total had been computed from it")
+    result = a.exp()
+    result.version += 1  # as `result[...] = 0` does; the rule of exp reads the result
+    try:
+        topological_order(result)
+    except RuntimeError as error:
+        assert "in place" in str(error) and "exp" in str(error)
+    else:
+        raise AssertionError("result was changed after exp had made it")
     ### BEGIN HIDDEN TESTS
     assert topological_order(a) == [a]
     diamond = a * b
@@ -1187,6 +1195,11 @@ def test_unit_backward() -> None:
     backward(p + q, mine)
     p.grad[0] = 7.0
     assert q.grad.tolist() == [1.0] and mine.tolist() == [1.0], "p and q share memory: copy what is not new"
+    p.grad = q.grad = None
+    left, right = p * 1.0, q * 1.0
+    backward((left + right + left).sum())  # add hands the same g to both of its inputs
+    assert p.grad.tolist() == [2.0] and q.grad.tolist() == [1.0], "add in place only to an array that you made"
+    q.grad[...] = 1.0
     try:
         backward(x @ w)
     except RuntimeError as error:
@@ -1205,8 +1218,17 @@ def test_unit_backward() -> None:
         backward(z)
         assert len(calls) == 60, "each op hands its gradient on once, when it is complete"
         assert np.isclose(a.grad, 0.5**60, rtol=1e-5)
+        vjp_rules["neg"] = (lambda g, y, x: g[:1],)
+        backward((-Tensor([1.0, 2.0], requires_grad=True)).sum())
+    except ValueError as error:
+        assert "neg" in str(error) and "(2,)" in str(error)
+    else:
+        raise AssertionError("a rule whose gradient has another shape than its input must be an error")
     finally:
         vjp_rules["neg"] = rule
+    a.grad = None
+    backward(a)
+    assert a.grad.tolist() == 1.0, "a leaf may be the root: its derivative by itself is 1"
     kept = q.grad
     backward((q + q + q).sum())
     assert q.grad.tolist() == [4.0] and kept.tolist() == [1.0], "the array that someone kept must not change"
@@ -1535,11 +1557,15 @@ def test_unit_network_rules() -> None:
     """Softmax and cross-entropy, by the numbers of the lesson."""
     y, g = np.array([0.5, 0.25, 0.25]), np.array([1.0, 0.0, 0.0])
     assert _softmax(g, y, None, axis=0).tolist() == [0.25, -0.125, -0.125]
+    columns = _softmax(np.array([g, g]).T, np.array([y, y]).T, None, axis=0)
+    assert columns.T.tolist() == [[0.25, -0.125, -0.125]] * 2, "sum along the axis, which need not be the last"
     saved = np.array([[1.0, 2.0, 1.0]]), np.array([4.0])
     assert _cross_entropy(np.array([1.0]), None, saved, np.zeros((1, 3)), np.array([1])).tolist() == [
         [0.25, -0.5, 0.25]
     ]
     assert saved[0].tolist() == [[1.0, 2.0, 1.0]], "what forward has saved must stay as it is"
+    smoothed = _cross_entropy(np.array([1.0]), None, saved, np.zeros((1, 3)), np.array([1]), label_smoothing=0.3)
+    assert np.allclose(smoothed, [[0.15, -0.3, 0.15]]), "with smoothing the target's column loses (1 - s) g"
     ### BEGIN HIDDEN TESTS
     two = _softmax(np.array([g, 2 * g]), np.array([y, y]), None, axis=1)
     assert two.tolist() == [[0.25, -0.125, -0.125], [0.5, -0.25, -0.25]]
