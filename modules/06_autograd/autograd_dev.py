@@ -1389,9 +1389,9 @@ def grad(function: Callable[..., Tensor], place: int = 0) -> Callable[..., Array
 #                  (2.001^3 - 2^3) / 0.001     = 12.006001      one-sided: off by about 6 eps
 # ```
 #
-# Smaller is not always better. The two values agree in nearly all digits, and rounding spoils what is left: float32 can
-# tell 8 from 8.00000095 but from nothing nearer, and with eps = 0.000001 it gives 11.44 in place of 12. So `gradcheck`
-# computes at float64, where eps = 0.000001 leaves about ten digits.
+# Smaller is not always better. The two values agree in nearly all digits, and rounding spoils what is left: the float32
+# numbers next to 8 are 7.9999995 and 8.000001, and with eps = 0.000001 the slope comes out as 11.44 in place of 12. So
+# `gradcheck` computes at float64, where eps = 0.000001 leaves about ten digits.
 #
 # One number cannot check an output of many elements, and a plain sum of them can hide errors that cancel. So the outputs are
 # weighed with fixed random numbers, and those weights are the gradient that the pullback starts from.
