@@ -901,6 +901,11 @@ def test_unit_adamw() -> None:
     assert np.allclose(ends, [[9.9, 0.0], [9.9, 0.099]], atol=1e-6), f"the two weights of the table: {ends}"
     np.testing.assert_allclose(_follow(AdamW, [2], 10.0, lr=0.1, weight_decay=0.1), [9.8])
     np.testing.assert_allclose(_follow(AdamW, [0], 1.0, lr=1.0), [0.99])
+    ### BEGIN HIDDEN TESTS
+    slow, fast = _parameter([10.0], [0.0]), _parameter([10.0], [0.0])
+    AdamW([{"params": [slow]}, {"params": [fast], "lr": 0.5, "weight_decay": 0.2}], lr=0.1, weight_decay=0.1).step()
+    np.testing.assert_allclose([slow.item(), fast.item()], [9.9, 9.0], err_msg="each group has its own lr and decay")
+    ### END HIDDEN TESTS
 
 
 if __name__ == "__main__":
@@ -1233,9 +1238,10 @@ if __name__ == "__main__":
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "reflection-in-place", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
 # A new array for each parameter means that whoever holds the old one keeps the old numbers. A view of a weight that was taken
-# for a plot, or a thread that reads the weights, would silently stay behind. It also costs memory. While the new array is filled the old one is still there, so the peak grows by up to 4 bytes for each
-# parameter, 28 GB for 7 billion of them if all are replaced at once. Fresh memory must be set up by the system in every step,
-# for something that is thrown away one step later.
+# for a plot, or a thread that reads the weights, would silently stay behind. It also costs memory. While the new array is
+# filled the old one is still there, so the peak grows by up to 4 bytes for each parameter, 28 GB for 7 billion of them if all
+# are replaced at once. Fresh memory must be set up by the system in every step, for something that is thrown away one step
+# later.
 #
 # The mistake that updates in place allow is to go backward through a graph that was recorded before the update. For y = w * x
 # and z = y * w, with w = 2 and x = 3, the gradient of z by w is 2 * w * x = 12. If a step has made w 1 in the meantime, the
