@@ -993,12 +993,26 @@ def count_bytes() -> dict[str, int]:
 
 # %% nbgrader={"grade": true, "grade_id": "test-count-bytes", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 def test_unit_count_bytes() -> None:
-    """The answers, in units of the 124,439,808 parameters."""
+    """The answers, for each of the 124,439,808 parameters, are those of real optimizers of a few parameters."""
     counted = count_bytes()
     per_parameter = {name: number / 124_439_808 for name, number in counted.items()}
-    names = "weights", "state_sgd", "state_momentum", "state_adam", "training_adam"
-    wanted = dict(zip(names, bytes([4, 0, 4, 8, 16]), strict=True))
-    assert per_parameter == wanted, f"bytes for each parameter: {per_parameter}"
+    small = _parameter(np.ones(10), np.ones(10))
+    for name, optimizer in {
+        "state_sgd": SGD([small]),
+        "state_momentum": SGD([small], momentum=0.9),
+        "state_adam": Adam([small]),
+    }.items():
+        optimizer.step()
+        kept = [value for entry in optimizer.state_dict()["state"].values() for value in entry.values()]
+        held = sum(value.nbytes for value in kept if isinstance(value, np.ndarray)) / 10
+        assert per_parameter[name] == held, (
+            f"{name}: {per_parameter[name]} bytes for each parameter, and {held} are held"
+        )
+    weight, gradient = small.numpy().nbytes / 10, small.grad.nbytes / 10
+    assert per_parameter["weights"] == weight, "float32 takes 4 bytes"
+    assert per_parameter["training_adam"] == weight + gradient + per_parameter["state_adam"], (
+        "weights, gradients and state"
+    )
 
 
 if __name__ == "__main__":
