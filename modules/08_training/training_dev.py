@@ -107,6 +107,7 @@ def test_unit_accuracy() -> None:
     assert accuracy(logits, [1, 0, 1, 0]) == 0.0
     ### BEGIN HIDDEN TESTS
     assert accuracy(np.arange(12.0).reshape(2, 2, 3), [[2, 2], [0, 2]]) == 0.75
+    assert accuracy(np.zeros((2, 4)), [0, 3]) == 0.5, "equal logits are one answer, the first, and not every answer"
     ### END HIDDEN TESTS
 
 
@@ -804,6 +805,18 @@ def test_unit_fit() -> None:
     net[0].eval()
     trainer.evaluate([(x, labels)])
     assert net[1].training and not net[0].training, "each module gets back the mode it had"
+    try:
+        trainer.evaluate([(x, labels), "no batch"])
+    except ValueError:
+        assert net[1].training and not net[0].training, "after an error too: restore the modes in a finally"
+    recorded = []
+
+    def noting(output: Tensor, target: Tensor) -> Tensor:
+        recorded.append(output.requires_grad)
+        return CrossEntropyLoss()(output, target)
+
+    Trainer(net, noting, trainer.optimizer).evaluate([(x, labels)])
+    assert recorded == [False], "evaluation keeps no graph: use no_grad"
     assert all(np.array_equal(before[name], array) for name, array in net.state_dict().items())
     printed = io.StringIO()
     with redirect_stdout(printed):
@@ -998,9 +1011,21 @@ def test_unit_checkpoint() -> None:
         file.write(b"half")
         raise OSError("the disk is full")
 
+    numbers, synced, fsync = [], [], os.fsync
+
+    def first(file: BinaryIO) -> None:
+        numbers.append(os.fstat(file.fileno()).st_ino)
+        file.write(b"first")
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.npz"
-        write_atomically(path, lambda file: file.write(b"first") and None)
+        os.fsync = lambda number: synced.append(fsync(number))
+        try:
+            write_atomically(path, first)
+        finally:
+            os.fsync = fsync
+        assert path.stat().st_ino == numbers[0], "rename the file that was written: copying can stop half-way"
+        assert synced, "without os.fsync the new name may be on the disk before the bytes are"
         try:
             write_atomically(path, fail)
         except OSError:
