@@ -902,6 +902,7 @@ def unpack(value: Any, arrays: Sequence[np.ndarray]) -> Any:
     """What pack took apart, with lists for tuples.
 
     TODO: the way back, for dictionaries with the one key "__array__", other dictionaries, and lists.
+    Example: unpack({"a": [{"__array__": 0}, 1]}, [x]) is {"a": [x, 1]}.
     """
     ### BEGIN SOLUTION
     if isinstance(value, dict):
@@ -941,7 +942,10 @@ def save_checkpoint(
     schedule: Schedule | None = None,
     **extra: Any,
 ) -> None:
-    """Save model, optimizer, schedule, the random generator and anything plain, such as epoch=3, in one .npz file."""
+    """Save model, optimizer, schedule, the random generator and anything plain, such as epoch=3, in one .npz file.
+
+    Raises TypeError for an extra that holds more than arrays, numbers, text, lists and dictionaries.
+    """
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     content: dict[str, Any] = {name: part and part.state_dict() for name, part in parts.items() if part is not None}
     arrays: list[np.ndarray] = []
@@ -971,7 +975,10 @@ def load_checkpoint(
     optimizer: Optimizer | None = None,
     schedule: Schedule | None = None,
 ) -> dict[str, Any]:
-    """Restore what save_checkpoint saved, all of it or nothing, and return what was given as extra."""
+    """Restore what save_checkpoint saved, all of it or nothing, and return what was given as extra.
+
+    Raises ValueError for a file that is no checkpoint, lacks a part that is asked for, or does not fit.
+    """
     content = _read(Path(path))
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     wanted = {name: part for name, part in parts.items() if part is not None}
@@ -1217,7 +1224,7 @@ def test_module_training() -> None:
 if __name__ == "__main__":
     test_module_training()
 # %% [markdown]
-# ## Reflection 1: two optimizers, one accuracy (10 points)
+# ## Reflection 1: the best of 60 runs (10 points)
 #
 # A colleague tunes lr, width and the number of epochs on the 360 test digits and reports the best of 60 runs: 98.3%. Say why that
 # number is too good to be true of new digits, and how large the effect may be with so few samples. Then describe how you would
