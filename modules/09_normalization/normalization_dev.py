@@ -542,6 +542,7 @@ def test_unit_batch_norm() -> None:
     assert BatchNorm1d(4, affine=False).parameters() == []
     assert "(8, 3, 4, 4)" in _refusal(lambda: BatchNorm2d(4)(pictures))
     assert "eval()" in _refusal(lambda: BatchNorm1d(2)(Tensor([[1.0, 2.0]])))
+    assert gradcheck(net, np.random.default_rng(8).normal(size=(2, 3, 2, 2))), "evaluated, the statistics are fixed"
 
 
 if __name__ == "__main__":
@@ -793,6 +794,7 @@ def test_unit_rms_norm() -> None:
     assert gradcheck(lambda *inputs: apply(rms_norm_op, *inputs, size=5, eps=1e-5), *arrays)
     wide = RMSNorm((3, 5))(Tensor(arrays[0])).numpy()
     assert np.allclose((wide**2).mean(axis=(1, 2)), 1, atol=1e-5)
+    assert layer(Tensor([[0.0, 0.0]])).tolist() == [[0.0, 0.0]], "eps keeps zeros from being divided by zero"
 
 
 if __name__ == "__main__":
