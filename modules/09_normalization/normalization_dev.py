@@ -122,7 +122,7 @@ def _shape(given: tuple[Any, ...]) -> tuple[int, ...]:
 
 
 def xavier_normal(*shape: Any, gain: float = 1.0) -> Tensor:
-    """Normal numbers of standard deviation gain * sqrt(2 / (fan_in + fan_out)).
+    """Normal numbers of standard deviation gain * sqrt(2 / (fan_in + fan_out)), of a shape with two axes or more.
 
     TODO: randn of the shape, times the standard deviation.
     """
@@ -157,7 +157,7 @@ def he_normal(*shape: Any, mode: str = "fan_in") -> Tensor:
 
 
 def lecun_normal(*shape: Any) -> Tensor:
-    """Normal numbers of standard deviation sqrt(1 / fan_in).
+    """Normal numbers of standard deviation sqrt(1 / fan_in), of a shape with two axes or more.
 
     TODO: as above.
     """
@@ -906,9 +906,9 @@ if __name__ == "__main__":
 #
 # ### Fused or composed
 #
-# LayerNorm could be written with Tensor operations: mean, subtraction, square, mean, root, division, product, sum. Each
-# leaves a result and a note for the backward pass. How many times longer does that take, forward and backward, than the
-# one op? write your guess: ___
+# LayerNorm could be written with Tensor operations: mean, subtraction, square, mean, plus eps, root, division, product,
+# sum. Each leaves a result and a note for the backward pass. How many times as long does that take, forward and backward,
+# as the one op? write your guess: ___
 
 
 # %%
@@ -1087,8 +1087,8 @@ if __name__ == "__main__":
 #
 # The rule speaks about the first step only. Training moves the weights, a large learning rate moves them far, and
 # nothing brings the sizes back. The 2 is also right for ReLU only: with tanh or GELU another factor is needed. And when
-# a layer's output is added to its input, as in residual networks, variances add up, so fifty layers that each keep the
-# size make it fifty times as large.
+# a layer's output is added to its input, as in residual networks, variances add up: a layer that keeps the size then
+# doubles the variance, and fifty of them make it 2^50, about 1e15, times as large.
 #
 # I would still use a rule with normalization. The last layer usually has none behind it, so its scale decides the first
 # losses. A layer with weights near zero in front of a normalization has its noise and rounding errors enlarged. And the
