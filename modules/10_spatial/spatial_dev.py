@@ -176,6 +176,8 @@ def test_unit_conv2d_naive() -> None:
     assert small.tolist() == [[21.0], [39.0]], "a kernel of 2x3 fits twice down and once across"
     assert small.dtype == np.float32, f"float32 stays float32, got {small.dtype}"
     assert conv2d_naive(x, [[1]]).tolist() == x.tolist(), "a kernel of one 1 changes nothing"
+    assert conv2d_naive(x, [[0.5]]).tolist() == (x / 2).tolist(), "whole numbers times floats are floats"
+    assert conv2d_naive(small, np.ones((1, 1))).dtype == np.float32, "the dtype is x's, when that is a float"
     assert isinstance(conv2d_naive(Tensor(x), Tensor([[1.0]])), Tensor), "Tensors give a Tensor"
     message = _refusal(lambda: conv2d_naive(x, np.ones((4, 2))))
     assert "4x2" in message and "3x3" in message, message
@@ -686,6 +688,13 @@ def test_unit_conv2d_gradients() -> None:
     ### BEGIN HIDDEN TESTS
     assert gradcheck(lambda x, w, b: conv2d(x, w, b, stride=3, padding=2), *arrays)
     assert gradcheck(lambda x, w: conv2d(x, w), *arrays[:2])
+    pictures = generator.normal(size=(9, 8, 66, 66))  # their patches are more than one block
+    many, kernels = Tensor(pictures, requires_grad=True), Parameter(generator.normal(size=(1, 8, 3, 3)))
+    factors = np.arange(9.0).reshape(9, 1, 1, 1)
+    (conv2d(many, kernels) * factors).sum().backward()
+    assert np.allclose(many.grad, factors * many.grad[1], atol=1e-3), "image n has factor n: each block is its own"
+    corners = (pictures[:, :, :64, :64] * factors).sum(axis=(0, 2, 3))
+    assert np.allclose(kernels.grad[0, :, 0, 0], corners, rtol=1e-3, atol=0.1), "and the sum is over all images"
     ### END HIDDEN TESTS
 
 
@@ -769,6 +778,7 @@ def test_unit_conv2d_layer() -> None:
     assert layer(Tensor(np.ones((2, 3, 32, 32)))).shape == (2, 64, 30, 30)
     assert layer(Tensor(np.ones((3, 32, 32)))).shape == (64, 30, 30)
     assert Conv2D(1, 2, 3, stride=2, padding=1)(Tensor(np.ones((1, 1, 7, 8)))).shape == (1, 2, 4, 4)
+    assert Conv2D(1, 2, 3, stride=(1, 2), padding=(0, 1))(Tensor(np.ones((1, 1, 7, 8)))).shape == (1, 2, 5, 4)
     manual_seed(3)
     spread = float(Conv2D(16, 64, 3).weight.numpy().std())
     assert abs(spread - math.sqrt(2 / 144)) < 0.003, f"the standard deviation is {spread}, not sqrt(2 / 144)"
@@ -972,6 +982,7 @@ def test_unit_max_pool() -> None:
     assert "stride" in _refusal(lambda: max_pool2d(x, 2, stride=0))
     ### BEGIN HIDDEN TESTS
     assert gradcheck(lambda x: max_pool2d(x, (2, 3), stride=(1, 3)), values)
+    assert gradcheck(lambda x: max_pool2d(x, (2, 3), stride=(2, 1)), values), "windows may overlap along one axis"
     windows = np.lib.stride_tricks.sliding_window_view(values, (3, 2), axis=(2, 3))[:, :, ::2]
     assert np.allclose(max_pool2d(Tensor(values), (3, 2), stride=(2, 1)).numpy(), windows.max(axis=(4, 5)))
     ### END HIDDEN TESTS
