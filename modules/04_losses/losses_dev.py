@@ -68,7 +68,7 @@ from tinytorch.core.tensor import Array, Axis, Tensor, apply, as_tensor, op
 #   e^x          2.7183    7.3891   20.0855       sum 30.1929      log 3.4076
 # ```
 #
-# Now add 1000 to each. e^1000 is infinite in every dtype NumPy has for you, and so would be the result. It should be
+# Now add 1000 to each. e^1000 is infinite in float32 and in float64, and so would be the result. It should be
 # 1003.4076, since a common summand can be taken out of the sum:
 #
 # ```

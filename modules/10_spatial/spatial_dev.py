@@ -1368,9 +1368,9 @@ if __name__ == "__main__":
 # %% [markdown]
 # The 7x7 kernels have 5.4 times the weights and 4.8 times the FLOPs, since they fit into fewer places. Time grows by
 # more, 5 to 8 times where these lines were written: the patches of an image are 10.5 MB in place of 2.2 and leave the
-# cache before the product reads them. The output of `Conv2D(3, 16, 3)` has 16 channels where the input has 3, so it is about 5 times as
-# large, while its parameters take 1,792 bytes at every size. In a convolutional network the memory is in the
-# activations, in a network of linear layers it is in the weights.
+# cache before the product reads them. The output of `Conv2D(3, 16, 3)` has 16 channels where the input has 3, so it is
+# about 5 times as large, while its parameters take 1,792 bytes at every size. In a convolutional network the memory is in
+# the activations, in a network of linear layers it is in the weights.
 #
 # ## All together
 #
