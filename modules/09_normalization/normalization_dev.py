@@ -237,7 +237,7 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     Approach: reshape x to (N, C, the rest); subtract the mean as a column; np.einsum("ncl,ncl->c", d, d) adds up
     squares without an array of them; divide by the count of values of a feature.
     Example: [[2], [4], [4], [6]] gives [4] and [2].
-    x (N, C, ...) -> two arrays (C,).
+    x (N, C, ...) -> two arrays (C,) of the dtype of x.
     """
     flat = x.reshape(len(x), x.shape[1], math.prod(x.shape[2:]))
     ### BEGIN SOLUTION
@@ -283,6 +283,7 @@ def test_unit_batch_norm_op() -> None:
     pictures[:, 1] *= 100
     mean, var = batch_statistics(pictures)
     assert mean.shape == var.shape == (3,)
+    assert batch_statistics(np.float32(pictures))[1].dtype == np.float32, "float32 stays float32"
     y = batch_norm_op.forward(pictures, mean=mean, var=var, eps=1e-5, fixed=False)
     assert np.allclose(y.mean(axis=(0, 2, 3)), 0) and np.allclose(y.var(axis=(0, 2, 3)), 1, atol=1e-4)
     ### BEGIN HIDDEN TESTS
