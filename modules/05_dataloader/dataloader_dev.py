@@ -233,10 +233,12 @@ def collate(samples: Sequence[Any], place: str = "sample") -> Any:
 
     TODO: treat the kinds "dict", "sequence", "tensor" and "number"; text is done.
     Approach: for a dictionary {key: collate(the samples' values at key, a longer place) for each key}; for a sequence
-    a list of one collate for each position, made into a tuple when the samples are tuples.
+    a list of one collate for each position, made into a tuple when the samples are tuples. Named tuples, which have
+    `_fields`, become one of their own kind: type(first)(*parts).
     Example: [(1, [2.0]), (3, [4.0])] gives (Tensor([1, 3]), [Tensor([2.0, 4.0])]).
     Hint: stack(tensors) stacks tensors, as_tensor(np.stack(numbers)) numbers and arrays; zip(*samples) gives the positions.
-    n samples with arrays of (...) -> one with tensors of (n, ...); integers stay integers, floats become float32.
+    n samples with arrays of (...) -> one with tensors of (n, ...); integers stay integers, floats become float32. Raises
+    ValueError for samples that differ in form, and TypeError for kinds that make no batch.
     """
     if len(samples) == 0:
         raise ValueError("a batch of no samples cannot be made")
@@ -259,6 +261,8 @@ def collate(samples: Sequence[Any], place: str = "sample") -> Any:
 # %% nbgrader={"grade": true, "grade_id": "test-collate", "locked": true, "points": 7, "schema_version": 3, "solution": false, "task": false}
 def test_unit_collate() -> None:
     """Every kind of sample, nested, and errors that say where."""
+    from collections import namedtuple
+
     assert collate([1, 2]).tolist() == [1, 2] and collate([1, 2]).dtype.kind == "i"
     assert collate([1.5, 2.0]).dtype == np.float32 and collate([True, False]).dtype == np.bool_
     samples = [({"left": np.array([1.0, 2.0]), "id": 7}, 0), ({"left": np.array([3.0, 4.0]), "id": 8}, 1)]
@@ -266,6 +270,8 @@ def test_unit_collate() -> None:
     assert parts["left"].tolist() == [[1.0, 2.0], [3.0, 4.0]] and parts["id"].tolist() == [7, 8]
     assert labels.tolist() == [0, 1] and isinstance(collate(samples), tuple)
     assert collate([["a", Tensor([1.0])], ["b", Tensor([2.0])]])[0] == ["a", "b"]
+    pair = namedtuple("pair", "image label")
+    assert collate([pair(1.0, 3), pair(2.0, 4)]).label.tolist() == [3, 4], "a named tuple keeps its names"
     try:
         collate([(0, {"x": np.zeros(2)}), (0, {"x": np.zeros(3)})])
     except ValueError as error:
