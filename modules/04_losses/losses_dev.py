@@ -423,7 +423,7 @@ if __name__ == "__main__":
 #   loss = t log( sum of e^away ) - q . away
 #
 #   q . away    index:           away at that index                  [-2, -1, 0], class 2:  0
-#               probabilities:   sum of q times away
+#               probabilities:   sum of q times away, where q is not 0
 #   smoothed    (1 - s) (q . away) + s (mean of away)                0.9 x 0 + 0.1 x (-1) = -0.1
 #               (1 - s) t + s                                        1
 #   together    1 x 0.4076 - (-0.1) = 0.5076
@@ -445,6 +445,7 @@ def cross_entropy_op(logits: Array, target: Array, label_smoothing: float = 0.0)
     exponentials, and their sums over axis 1 with dtype=np.float64; at last t log(sums) - q . away.
     Example: [[1, 2, 3]] with [2] gives [0.4076], with [0] it gives [2.4076], with [2] smoothed by 0.1 [0.5076].
     Hint: away[np.arange(len(away)), target] takes one number from each row.
+    Hint: away may be minus infinity where a class is ruled out, and 0 times that is NaN: where q is 0, add nothing.
     Hint: np.exp(away, out=away) needs no second array, once away has served.
     logits (N, C); target (N,) class indices, or (N, C) probabilities -> losses (N,); exponentials (N, C), sums (N,).
     """
@@ -565,6 +566,8 @@ def test_unit_cross_entropy() -> None:
         large = cross_entropy(Tensor([[1e4, -1e4, 0.0], [1e4 + 1, 1e4 + 2, 1e4 + 3]]), [1, 2], "none").numpy()
     np.testing.assert_allclose(large, [20_000.0, 0.40760596], rtol=1e-6)
     assert large.dtype == np.float32
+    ruled_out = cross_entropy(Tensor([[1.0, -np.inf, 2.0]]), [[0.5, 0.0, 0.5]]).item()
+    assert abs(ruled_out - 0.8132617) < 1e-6, "a class of probability 0 costs nothing, even when its logit is -inf"
     _, (exponentials, sums) = cross_entropy_op.forward(np.array([[1.0, 2.0, 3.0]]), np.array([2]))
     np.testing.assert_allclose(exponentials / sums[:, None], [[0.09003057, 0.24472847, 0.66524096]], rtol=1e-6)
     for labels in ([0, 3], [-1, 0], [0, 1.5], [0, np.nan], [0], [[1, 1, 0], [0, 0, 1]]):
