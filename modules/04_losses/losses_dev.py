@@ -68,7 +68,7 @@ from tinytorch.core.tensor import Array, Axis, Tensor, apply, as_tensor, op
 #   e^x          2.7183    7.3891   20.0855       sum 30.1929      log 3.4076
 # ```
 #
-# Now add 1000 to each. e^1000 is infinite in every dtype NumPy has for you, and so would be the result. It should be
+# Now add 1000 to each. e^1000 is infinite in float32 and in float64, and so would be the result. It should be
 # 1003.4076, since a common summand can be taken out of the sum:
 #
 # ```
@@ -151,7 +151,7 @@ def test_unit_logsumexp() -> None:
         assert logsumexp(Tensor([-10_000.0, 10_000.0])).item() == 10_000.0
     x = Tensor([[0.0, 1.0], [2.0, 3.0]])
     assert logsumexp(x, axis=0).shape == (2,) and logsumexp(x, axis=1, keepdims=True).shape == (2, 1)
-    assert logsumexp(x, axis=None).shape == ()
+    assert logsumexp(x, axis=None).shape == () and logsumexp(x[:1]).shape == (1,), "only the axis summed over goes"
     assert logsumexp(Tensor([-np.inf, 0.0])).item() == 0.0
     assert logsumexp(Tensor([-np.inf, -np.inf])).item() == -np.inf
     assert logsumexp(x).dtype == np.float32
@@ -160,8 +160,9 @@ def test_unit_logsumexp() -> None:
     for axis in (0, 1, -1, None):
         wanted = np.log(np.exp(values).sum(axis=axis))
         np.testing.assert_allclose(logsumexp(Tensor(values, dtype=np.float64), axis=axis).numpy(), wanted, rtol=1e-13)
-    tall = logsumexp(Tensor(np.zeros((50_000, 2))), axis=0)
-    np.testing.assert_allclose(tall.numpy(), np.log(50_000), rtol=1e-6)
+    tall = np.full((50_000, 2), -17.0)  # e^-17 is 4.1e-8: added to 1 in float32 it is lost, each time
+    tall[0] = 0.0
+    np.testing.assert_allclose(logsumexp(Tensor(tall), axis=0).numpy(), np.log1p(49_999 * np.exp(-17)), rtol=1e-5)
     ### END HIDDEN TESTS
 
 
@@ -233,6 +234,9 @@ def test_unit_log_softmax() -> None:
     wanted = [-2.4076059, -1.4076059, -0.40760596]
     np.testing.assert_allclose(log_softmax(Tensor([10001.0, 10002.0, 10003.0])).numpy(), wanted, rtol=1e-6)
     assert log_softmax(x).dtype == np.float32 and log_softmax(x).shape == (2, 3)
+    far = log_softmax(Tensor([[0.0, 1.0], [1000.0, 1001.0]])).numpy()
+    np.testing.assert_allclose(far, [[-1.3132617, -0.3132617]] * 2, rtol=1e-6, err_msg="each row has its own maximum")
+    assert x.tolist() == [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], "x itself must not change"
     ### BEGIN HIDDEN TESTS
     values = np.random.default_rng(2).standard_normal((4, 3, 5))
     for axis in (0, 1, 2):
@@ -240,6 +244,9 @@ def test_unit_log_softmax() -> None:
         np.testing.assert_allclose(log_softmax(Tensor(values, dtype=np.float64), axis).numpy(), wanted, atol=1e-13)
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         assert np.isfinite(log_softmax(Tensor([-1e4, 1e4, 1e30])).numpy()).all()
+    tall = np.full((50_000, 2), -17.0)
+    tall[0] = 0.0
+    np.testing.assert_allclose(log_softmax(Tensor(tall), 0).numpy()[0], -np.log1p(49_999 * np.exp(-17)), rtol=1e-5)
     ### END HIDDEN TESTS
 
 
@@ -361,6 +368,8 @@ def test_unit_mse() -> None:
     assert mse_loss(prediction, target, "sum").item() == 0.5
     assert abs(MSELoss()(prediction, target).item() - 0.5 / 3) < 1e-7
     assert MSELoss("sum")(prediction, [2.5, 0.0, 1.0]).item() == 1.0
+    learned = mse_loss(Tensor([1.0], requires_grad=True), [3.0])
+    assert learned.requires_grad and learned.item() == 4.0, "use tensors, or no gradient can flow"
     wrong = (Tensor([[1.0], [2.0]]), Tensor([1.0, 2.0])), (Tensor([1.0]), Tensor([np.nan])), (Tensor([]), Tensor([]))
     for pair in wrong:
         try:
@@ -414,7 +423,7 @@ if __name__ == "__main__":
 #   loss = t log( sum of e^away ) - q . away
 #
 #   q . away    index:           away at that index                  [-2, -1, 0], class 2:  0
-#               probabilities:   sum of q times away
+#               probabilities:   sum of q times away, where q is not 0
 #   smoothed    (1 - s) (q . away) + s (mean of away)                0.9 x 0 + 0.1 x (-1) = -0.1
 #               (1 - s) t + s                                        1
 #   together    1 x 0.4076 - (-0.1) = 0.5076
@@ -436,6 +445,7 @@ def cross_entropy_op(logits: Array, target: Array, label_smoothing: float = 0.0)
     exponentials, and their sums over axis 1 with dtype=np.float64; at last t log(sums) - q . away.
     Example: [[1, 2, 3]] with [2] gives [0.4076], with [0] it gives [2.4076], with [2] smoothed by 0.1 [0.5076].
     Hint: away[np.arange(len(away)), target] takes one number from each row.
+    Hint: away may be minus infinity where a class is ruled out, and 0 times that is NaN: where q is 0, add nothing.
     Hint: np.exp(away, out=away) needs no second array, once away has served.
     logits (N, C); target (N,) class indices, or (N, C) probabilities -> losses (N,); exponentials (N, C), sums (N,).
     """
@@ -556,6 +566,8 @@ def test_unit_cross_entropy() -> None:
         large = cross_entropy(Tensor([[1e4, -1e4, 0.0], [1e4 + 1, 1e4 + 2, 1e4 + 3]]), [1, 2], "none").numpy()
     np.testing.assert_allclose(large, [20_000.0, 0.40760596], rtol=1e-6)
     assert large.dtype == np.float32
+    ruled_out = cross_entropy(Tensor([[1.0, -np.inf, 2.0]]), [[0.5, 0.0, 0.5]]).item()
+    assert abs(ruled_out - 0.8132617) < 1e-6, "a class of probability 0 costs nothing, even when its logit is -inf"
     _, (exponentials, sums) = cross_entropy_op.forward(np.array([[1.0, 2.0, 3.0]]), np.array([2]))
     np.testing.assert_allclose(exponentials / sums[:, None], [[0.09003057, 0.24472847, 0.66524096]], rtol=1e-6)
     for labels in ([0, 3], [-1, 0], [0, 1.5], [0, np.nan], [0], [[1, 1, 0], [0, 0, 1]]):

@@ -35,6 +35,13 @@ def logsumexp_values(lesson, rng):
     return {"default": lesson.logsumexp(x), "axes": along, "keepdims": kept}
 
 
+def _many_small(rng):
+    """Columns of one number and 50,000 others, each of them so far below that adding its exponential in float32 loses it."""
+    tall = np.full((50_001, 2), -17.0) + rng.uniform(-0.05, 0.05, (50_001, 2))
+    tall[0] = 0.0
+    return tall
+
+
 def logsumexp_extremes(lesson, rng):
     """Finite for large numbers, right for infinities."""
     base = float(rng.integers(800, 2000))
@@ -44,6 +51,8 @@ def logsumexp_extremes(lesson, rng):
         "moved": _quietly(lesson.logsumexp, _double(moved)),
         "apart": _quietly(lesson.logsumexp, Tensor([-10 * base, 10 * base])),
         "infinite": lesson.logsumexp(infinite),
+        "one row": lesson.logsumexp(_double(moved[:1])),
+        "many small": lesson.logsumexp(Tensor(_many_small(rng)), axis=0),
     }
 
 
@@ -68,6 +77,8 @@ def log_softmax_extremes(lesson, rng):
     return {
         "large": _quietly(lesson.log_softmax, near),
         "apart": _quietly(lesson.log_softmax, Tensor([0.0, base, -base])),
+        "rows apart": _quietly(lesson.log_softmax, Tensor([[0.0, 1.0], [base, base + 2], [-base, -base + 3]])),
+        "many small": lesson.log_softmax(Tensor(_many_small(rng)), 0)[:3],
         "very large": np.isfinite(_quietly(lesson.log_softmax, Tensor([-1e4, 1e4, 1e30])).numpy()),
     }
 

@@ -233,10 +233,12 @@ def collate(samples: Sequence[Any], place: str = "sample") -> Any:
 
     TODO: treat the kinds "dict", "sequence", "tensor" and "number"; text is done.
     Approach: for a dictionary {key: collate(the samples' values at key, a longer place) for each key}; for a sequence
-    a list of one collate for each position, made into a tuple when the samples are tuples.
+    a list of one collate for each position, made into a tuple when the samples are tuples. Named tuples, which have
+    `_fields`, become one of their own kind: type(first)(*parts).
     Example: [(1, [2.0]), (3, [4.0])] gives (Tensor([1, 3]), [Tensor([2.0, 4.0])]).
     Hint: stack(tensors) stacks tensors, as_tensor(np.stack(numbers)) numbers and arrays; zip(*samples) gives the positions.
-    n samples with arrays of (...) -> one with tensors of (n, ...); integers stay integers, floats become float32.
+    n samples with arrays of (...) -> one with tensors of (n, ...); integers stay integers, floats become float32. Raises
+    ValueError for samples that differ in form, and TypeError for kinds that make no batch.
     """
     if len(samples) == 0:
         raise ValueError("a batch of no samples cannot be made")
@@ -259,6 +261,8 @@ def collate(samples: Sequence[Any], place: str = "sample") -> Any:
 # %% nbgrader={"grade": true, "grade_id": "test-collate", "locked": true, "points": 7, "schema_version": 3, "solution": false, "task": false}
 def test_unit_collate() -> None:
     """Every kind of sample, nested, and errors that say where."""
+    from collections import namedtuple
+
     assert collate([1, 2]).tolist() == [1, 2] and collate([1, 2]).dtype.kind == "i"
     assert collate([1.5, 2.0]).dtype == np.float32 and collate([True, False]).dtype == np.bool_
     samples = [({"left": np.array([1.0, 2.0]), "id": 7}, 0), ({"left": np.array([3.0, 4.0]), "id": 8}, 1)]
@@ -266,6 +270,8 @@ def test_unit_collate() -> None:
     assert parts["left"].tolist() == [[1.0, 2.0], [3.0, 4.0]] and parts["id"].tolist() == [7, 8]
     assert labels.tolist() == [0, 1] and isinstance(collate(samples), tuple)
     assert collate([["a", Tensor([1.0])], ["b", Tensor([2.0])]])[0] == ["a", "b"]
+    pair = namedtuple("pair", "image label")
+    assert collate([pair(1.0, 3), pair(2.0, 4)]).label.tolist() == [3, 4], "a named tuple keeps its names"
     try:
         collate([(0, {"x": np.zeros(2)}), (0, {"x": np.zeros(3)})])
     except ValueError as error:
@@ -395,6 +401,12 @@ def test_unit_split() -> None:
     other = [sample[0].item() for part in random_split(dataset, [0.7, 0.3], seed=2) for sample in part]
     assert again == numbers != other
     ### BEGIN HIDDEN TESTS
+
+    class Own(TensorDataset):
+        def batch(self, indices: Array) -> Any:
+            return f"rows {[int(index) for index in indices]}"
+
+    assert Subset(Own(np.arange(5)), [4, 2]).batch(np.array([1, 0])) == "rows [2, 4]", "use the dataset's own batch"
     letters = Subset("abcde", [4, 2])
     assert list(letters) == ["e", "c"] and letters.batch(np.array([1])) == ["c"]
     assert [len(part) for part in random_split(range(7), [0.8, 0.2])] == [6, 1]
@@ -536,6 +548,18 @@ def test_unit_loader() -> None:
     later = DataLoader(dataset, batch_size=3, shuffle=True, seed=5)
     later.epoch = 1
     assert [n for x, _ in later for n in x.tolist()] == second, "the order of an epoch depends on seed and epoch alone"
+    asked: list[int] = []
+
+    class Noting(Dataset):
+        def __len__(self) -> int:
+            return 6
+
+        def __getitem__(self, index: int) -> int:
+            asked.append(index)
+            return index
+
+    next(iter(DataLoader(Noting(), batch_size=2)))
+    assert asked == [0, 1], f"one batch was asked for, and samples {asked} were fetched: yield batches one by one"
     ### BEGIN HIDDEN TESTS
     assert DataLoader(dataset, 10, shuffle=True, seed=7).order(3).tolist() == (
         np.random.default_rng([7, 3]).permutation(10).tolist()
@@ -641,8 +665,17 @@ def test_unit_prefetch() -> None:
     for number in prefetched(count_to(1000), 2):
         if number == 5:
             break
-    assert len(made) <= 10, "the thread made more batches than there are places"
+    assert len(made) <= 8, "with 6 batches taken out and 2 places, the thread may have made 8"
     assert threading.active_count() == before, "a thread is left after break"
+    begun = [threading.Event() for _ in range(3)]
+
+    def beginning() -> Iterator[int]:
+        for number, event in enumerate(begun):
+            event.set()
+            yield number
+
+    for number in prefetched(beginning(), 1):
+        assert number == 2 or begun[number + 1].wait(5), "the next batch must be begun while the loop uses this one"
     seen = []
     try:
         for number in prefetched(count_to(3), 2):
@@ -829,6 +862,9 @@ def test_unit_transforms() -> None:
     image = np.arange(6.0).reshape(1, 2, 3)
     assert RandomHorizontalFlip(1.0)(image).tolist() == [[[2.0, 1.0, 0.0], [5.0, 4.0, 3.0]]]
     assert RandomHorizontalFlip(0.0)(image).tolist() == image.tolist() == [[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]
+    kept = Tensor(image)
+    RandomHorizontalFlip(1.0)(kept)
+    assert kept.tolist() == image.tolist(), "change a copy: the dataset's own image must stay as it is"
     batch = np.stack([image] * 100)
     flipped = RandomHorizontalFlip(seed=1)(batch).numpy()
     mirrored = [row.tolist() == image[..., ::-1].tolist() for row in flipped]

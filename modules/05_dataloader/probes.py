@@ -183,6 +183,22 @@ def loader_shuffles(lesson, rng):
     }
 
 
+def loader_fetches_one_by_one(lesson, rng):
+    """Only the samples of the batches that were asked for have been fetched."""
+    size, taken, asked = int(rng.integers(2, 5)), int(rng.integers(1, 4)), []
+
+    class Noting(lesson.Dataset):
+        def __len__(self):
+            return 30
+
+        def __getitem__(self, index):
+            asked.append(index)
+            return index
+
+    batches = iter(lesson.DataLoader(Noting(), batch_size=size))
+    return {"batches": [next(batches) for _ in range(taken)], "asked": list(asked)}
+
+
 def loader_collates(lesson, rng):
     """Any dataset with length and samples works, with the lesson's collate or one's own."""
     count = int(rng.integers(5, 9))
@@ -239,7 +255,25 @@ def prefetch_keeps_its_depth(lesson, rng):
         seen.append(number)
         if number == last:
             break
-    return {"seen": seen, "few": len(made) <= last + depth + 3, "left": threading.active_count() - before}
+    few = len(made) <= last + 1 + depth  # those that were taken out, and one for each place
+    return {"seen": seen, "few": few, "left": threading.active_count() - before}
+
+
+def prefetch_works_meanwhile(lesson, rng):
+    """The next batch is begun while the loop uses the one before, with a single place too."""
+    begun = [threading.Event() for _ in range(int(rng.integers(3, 20)))]
+
+    def beginning():
+        for number, event in enumerate(begun):
+            event.set()
+            yield number
+
+    seen = []
+    for number in lesson.prefetched(beginning(), 1):
+        seen.append(number + 1 == len(begun) or begun[number + 1].wait(5))
+        if not seen[-1]:
+            break
+    return seen
 
 
 def prefetch_passes_errors_on(lesson, rng):
@@ -265,6 +299,8 @@ def flips(lesson, rng):
     p, seed = float(rng.uniform(0.3, 0.7)), int(rng.integers(1000))
     flip = lesson.RandomHorizontalFlip(p, seed=seed)
     flipped = flip(images).numpy()
+    alone = Tensor(images[0])  # not copied on its way into the transform
+    lesson.RandomHorizontalFlip(1.0)(alone)
     mirrored = (flipped == images[..., ::-1]).all(axis=(1, 2, 3))
     stayed = (flipped == images).all(axis=(1, 2, 3))
     return {
@@ -273,7 +309,7 @@ def flips(lesson, rng):
         "p = 1": [lesson.RandomHorizontalFlip(1.0)(images[:2]), lesson.RandomHorizontalFlip(1.0)(images[0])],
         "p = 0": lesson.RandomHorizontalFlip(0.0)(images[:2]),
         "bytes": lesson.RandomHorizontalFlip(1.0)(np.arange(6, dtype=np.uint8).reshape(1, 2, 3)),
-        "input": images[:2],
+        "input": [images[:2], alone],
     }
 
 
@@ -384,8 +420,19 @@ PROBES = {
     "test-tensor-dataset": [dataset_rows, dataset_batches, dataset_transform],
     "test-collate": [collate_kinds, collate_nested, collate_refusals],
     "test-split": [subset_picks, split_shares_out, split_repeats],
-    "test-loader": [loader_batches, loader_shuffles, loader_collates, loader_refusals],
-    "test-prefetch": [prefetch_gives_the_same, prefetch_keeps_its_depth, prefetch_passes_errors_on],
+    "test-loader": [
+        loader_batches,
+        loader_shuffles,
+        loader_fetches_one_by_one,
+        loader_collates,
+        loader_refusals,
+    ],
+    "test-prefetch": [
+        prefetch_gives_the_same,
+        prefetch_keeps_its_depth,
+        prefetch_works_meanwhile,
+        prefetch_passes_errors_on,
+    ],
     "test-transforms": [flips, crops, normalizing, transforms_repeat],
     "test-idx": [idx_values, idx_refusals],
     "test-counts": [loading_count_answers],

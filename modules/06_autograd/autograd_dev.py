@@ -202,6 +202,7 @@ def _home(entry: tuple[Rule | None, ...] | Rule) -> str:
 # What the tests and analyses below use besides:
 
 # %%
+import itertools
 import time
 
 from tinytorch.core.activations import relu
@@ -963,6 +964,14 @@ def test_unit_topological_order() -> None:
         assert "in place" in str(error) and "mul" in str(error)
     else:
         raise AssertionError("c was changed after total had been computed from it")
+    result = a.exp()
+    result.version += 1  # as `result[...] = 0` does; the rule of exp reads the result
+    try:
+        topological_order(result)
+    except RuntimeError as error:
+        assert "in place" in str(error) and "exp" in str(error)
+    else:
+        raise AssertionError("result was changed after exp had made it")
     ### BEGIN HIDDEN TESTS
     assert topological_order(a) == [a]
     diamond = a * b
@@ -1187,6 +1196,11 @@ def test_unit_backward() -> None:
     backward(p + q, mine)
     p.grad[0] = 7.0
     assert q.grad.tolist() == [1.0] and mine.tolist() == [1.0], "p and q share memory: copy what is not new"
+    p.grad = q.grad = None
+    left, right = p * 1.0, q * 1.0
+    backward((left + right + left).sum())  # add hands the same g to both of its inputs
+    assert p.grad.tolist() == [2.0] and q.grad.tolist() == [1.0], "add in place only to an array that you made"
+    q.grad[...] = 1.0
     try:
         backward(x @ w)
     except RuntimeError as error:
@@ -1205,8 +1219,17 @@ def test_unit_backward() -> None:
         backward(z)
         assert len(calls) == 60, "each op hands its gradient on once, when it is complete"
         assert np.isclose(a.grad, 0.5**60, rtol=1e-5)
+        vjp_rules["neg"] = (lambda g, y, x: g[:1],)
+        backward((-Tensor([1.0, 2.0], requires_grad=True)).sum())
+    except ValueError as error:
+        assert "neg" in str(error) and "(2,)" in str(error)
+    else:
+        raise AssertionError("a rule whose gradient has another shape than its input must be an error")
     finally:
         vjp_rules["neg"] = rule
+    a.grad = None
+    backward(a)
+    assert a.grad.tolist() == 1.0, "a leaf may be the root: its derivative by itself is 1"
     kept = q.grad
     backward((q + q + q).sum())
     assert q.grad.tolist() == [4.0] and kept.tolist() == [1.0], "the array that someone kept must not change"
@@ -1366,9 +1389,9 @@ def grad(function: Callable[..., Tensor], place: int = 0) -> Callable[..., Array
 #                  (2.001^3 - 2^3) / 0.001     = 12.006001      one-sided: off by about 6 eps
 # ```
 #
-# Smaller is not always better. The two values agree in nearly all digits, and rounding spoils what is left: float32 can
-# tell 8 from 8.00000095 but from nothing nearer, and with eps = 0.000001 it gives 11.44 in place of 12. So `gradcheck`
-# computes at float64, where eps = 0.000001 leaves about ten digits.
+# Smaller is not always better. The two values agree in nearly all digits, and rounding spoils what is left: the float32
+# numbers next to 8 are 7.9999995 and 8.000001, and with eps = 0.000001 the slope comes out as 11.44 in place of 12. So
+# `gradcheck` computes at float64, where eps = 0.000001 leaves about ten digits.
 #
 # One number cannot check an output of many elements, and a plain sum of them can hide errors that cancel. So the outputs are
 # weighed with fixed random numbers, and those weights are the gradient that the pullback starts from.
@@ -1535,11 +1558,15 @@ def test_unit_network_rules() -> None:
     """Softmax and cross-entropy, by the numbers of the lesson."""
     y, g = np.array([0.5, 0.25, 0.25]), np.array([1.0, 0.0, 0.0])
     assert _softmax(g, y, None, axis=0).tolist() == [0.25, -0.125, -0.125]
+    columns = _softmax(np.array([g, g]).T, np.array([y, y]).T, None, axis=0)
+    assert columns.T.tolist() == [[0.25, -0.125, -0.125]] * 2, "sum along the axis, which need not be the last"
     saved = np.array([[1.0, 2.0, 1.0]]), np.array([4.0])
     assert _cross_entropy(np.array([1.0]), None, saved, np.zeros((1, 3)), np.array([1])).tolist() == [
         [0.25, -0.5, 0.25]
     ]
     assert saved[0].tolist() == [[1.0, 2.0, 1.0]], "what forward has saved must stay as it is"
+    smoothed = _cross_entropy(np.array([1.0]), None, saved, np.zeros((1, 3)), np.array([1]), label_smoothing=0.3)
+    assert np.allclose(smoothed, [[0.15, -0.3, 0.15]]), "with smoothing the target's column loses (1 - s) g"
     ### BEGIN HIDDEN TESTS
     two = _softmax(np.array([g, 2 * g]), np.array([y, y]), None, axis=1)
     assert two.tolist() == [[0.25, -0.125, -0.125], [0.5, -0.25, -0.25]]
@@ -1696,13 +1723,24 @@ def tape_numbers() -> dict[str, int]:
 
 # %% nbgrader={"grade": true, "grade_id": "test-tape-numbers", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 def test_unit_tape_numbers() -> None:
-    """The five numbers are right; each is checked by another way to it."""
-    numbers = tape_numbers()
-    assert numbers["hidden_bytes"] == 3 * np.zeros((32, 256), np.float32).nbytes
-    assert numbers["gradient_bytes"] == np.zeros(235_146, np.float32).nbytes
-    assert numbers["rule_calls"] == 15
-    assert numbers["forward_flops"] * 1.0 == 1.5024128e7
-    assert numbers["backward_flops"] * 1.0 == 1.72032e7
+    """The numbers on paper are those of a real graph of this network."""
+    numbers, sizes = tape_numbers(), (784, 256, 128, 10)
+    layers = [Linear(*pair) for pair in itertools.pairwise(sizes)]
+    network = Sequential(layers[0], relu, layers[1], relu, layers[2])
+    loss = cross_entropy(network(Tensor(np.zeros((32, 784)))), np.zeros(32, np.int64))
+    results = [each for each in topological_order(loss) if each.origin is not None]
+    hidden = [each.numpy().nbytes for each in results if each.shape == (32, 256)]
+    assert numbers["hidden_bytes"] == sum(hidden), "product, sum and ReLU, 4 bytes for each number"
+    needs = {each: [tensor.requires_grad for tensor in each.origin.inputs] for each in results}
+    assert numbers["rule_calls"] == sum(map(sum, needs.values())), "one for each input that requires a gradient"
+    products = [each for each in results if each.origin.op is matmul_op]
+    flops = [2 * each.size * each.origin.inputs[1].shape[0] for each in products]
+    assert numbers["forward_flops"] == sum(flops), "2 m k n for each of three products"
+    both = (count * sum(needs[each]) for count, each in zip(flops, products, strict=True))
+    assert numbers["backward_flops"] == sum(both), "a product for each factor that requires a gradient"
+    backward(loss)
+    gradients = sum(each.grad.nbytes for layer in layers for each in layer.parameters())
+    assert numbers["gradient_bytes"] == gradients, "4 bytes for each parameter"
 
 
 if __name__ == "__main__":

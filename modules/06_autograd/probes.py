@@ -184,6 +184,8 @@ def order_refuses(lesson, rng):
     product = x * 2.0
     result = product * 3.0
     product.version += 1
+    itself = x.exp()
+    itself.version += 1
     unknown = apply(Op(f"mystery{int(rng.integers(100))}", lambda a: a * 2), x)
     freed = x * 4.0
     freed.origin = lesson.FREED
@@ -192,6 +194,7 @@ def order_refuses(lesson, rng):
     again.origin = fine
     return {
         "input changed": _refusal(lambda: lesson.topological_order(changed), RuntimeError, "in place", "mul"),
+        "result changed": _refusal(lambda: lesson.topological_order(itself), RuntimeError, "in place", "exp"),
         "between changed": _refusal(lambda: lesson.topological_order(result), RuntimeError, "in place"),
         "no rule": _refusal(lambda: lesson.topological_order(unknown), NotImplementedError, "mystery", "defvjp"),
         "freed": _refusal(lambda: lesson.topological_order(freed), RuntimeError, "freed"),
@@ -250,7 +253,11 @@ def backward_owns_its_memory(lesson, rng):
     lesson.backward((half.astype(np.float64) * 3.0).sum())
     single = Tensor(rng.normal(size=3), requires_grad=True)
     lesson.backward((single * single).mean())
-    return [p.grad, q.grad, r.grad, mine, half.grad, single.grad]
+    lesson.backward(single, mine[:1] * np.ones(3))
+    s, t = _wanted(rng.normal(size=2)), _wanted(rng.normal(size=2))
+    left, right = s * 3.0, t * 5.0
+    lesson.backward(left + right + left, mine)
+    return [p.grad, q.grad, r.grad, mine, half.grad, single.grad, s.grad, t.grad]
 
 
 def backward_calls_each_rule_once(lesson, rng):
@@ -276,7 +283,14 @@ def backward_refusals(lesson, rng):
     x = _wanted(rng.normal(size=size))
     whole = Tensor([1, 2], dtype=np.int64)
     mixed = apply(Op("strange", lambda a: a), x * 2.0)
+    before = lesson.vjp_rules["neg"]
+    lesson.vjp_rules["neg"] = (lambda g, y, a: g[:1],)
+    try:
+        misfit = _refusal(lambda: lesson.backward((-x).sum()), ValueError, "neg", f"({size},)")
+    finally:
+        lesson.vjp_rules["neg"] = before
     return {
+        "rule of another shape": misfit,
         "whole numbers": _refusal(lambda: lesson.backward(whole), RuntimeError),
         "nobody asked": _refusal(lambda: lesson.backward(Tensor(1.0)), RuntimeError),
         "no number": _refusal(lambda: lesson.backward(x * 1.0), RuntimeError, f"({size},)"),

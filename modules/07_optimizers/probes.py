@@ -194,7 +194,10 @@ def adamw_paths(lesson, rng):
     amount = float(rng.uniform(0.05, 0.5))
     still = _parameter(rng.normal(size=3), np.zeros(3))
     lesson.AdamW([still], lr=0.1, weight_decay=amount).step()
+    one, other = _parameter([2.0], [0.0]), _parameter([2.0], [0.0])
+    lesson.AdamW([{"params": [one]}, {"params": [other], "lr": amount, "weight_decay": 0.3}], lr=0.1).step()
     return {
+        "groups": [one, other],
         "default": _path(lesson.AdamW, rng),
         "others": _path(lesson.AdamW, rng, lr=0.1, weight_decay=amount, betas=(0.8, 0.9)),
         "without slope": still,

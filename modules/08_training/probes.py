@@ -1,6 +1,7 @@
 """Probes of 08_training: calls with fresh random inputs; what they return is compared with the reference."""
 
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def accuracy_shares(lesson, rng):
         lesson.accuracy(deep, wanted),
         lesson.accuracy(logits, logits.argmax(axis=1)),
         lesson.accuracy(logits, (logits.argmax(axis=1) + 1) % 3),
+        lesson.accuracy(np.zeros((20, 3)), labels),
         isinstance(lesson.accuracy(logits, labels), float),
     ]
 
@@ -207,10 +209,18 @@ def evaluation_changes_nothing(lesson, rng):
     trainer, batches = _classifier(lesson, rng), _classified(rng, 5, 2, 4)
     before = trainer.model.state_dict()
     trainer.model[0].eval()
+    recorded, loss = [], trainer.loss
+
+    def noting(output, target):
+        recorded.append(output.requires_grad)
+        return loss(output, target)
+
+    trainer.loss = noting
     tally = trainer.evaluate(batches)
     broken = _refusal(lambda: trainer.evaluate([batches[0], 7]), ValueError)
     return {
         "tally": [tally.loss, tally.accuracy, tally.samples],
+        "recorded": list(recorded[:3]),
         "modes": [module.training for module in trainer.model.modules()],
         "before": before,
         "after": trainer.model.state_dict(),
@@ -276,12 +286,31 @@ def writing_atomically(lesson, rng):
         file.write(b"half")
         raise OSError(word)
 
+    numbers, synced, fsync = [], [], os.fsync
+
+    def write(file):
+        numbers.append(os.fstat(file.fileno()).st_ino)
+        file.write(content)
+
+    def stop(file):
+        file.write(b"half")
+        raise KeyboardInterrupt(word)
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run.npz")
-        lesson.write_atomically(path, lambda file: file.write(content) and None)
+        os.fsync = lambda number: synced.append(fsync(number))
+        try:
+            lesson.write_atomically(path, write)
+        finally:
+            os.fsync = fsync
+        renamed = path.stat().st_ino == numbers[0]
+        stopped = _refusal(lambda: lesson.write_atomically(path, stop), KeyboardInterrupt, word)
+        stopped.append(len(list(Path(folder).iterdir())))
         refused = _refusal(lambda: lesson.write_atomically(path, fail), OSError, word)
         kept = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-        return {"refused": refused, "kept": kept, "files": sorted(each.name for each in Path(folder).iterdir())}
+        files = sorted(each.name for each in Path(folder).iterdir())
+        how = [renamed, len(synced) > 0]
+        return {"refused": refused, "stopped": stopped, "kept": kept, "files": files, "how": how}
 
 
 def resuming(lesson, rng):

@@ -122,7 +122,7 @@ def _shape(given: tuple[Any, ...]) -> tuple[int, ...]:
 
 
 def xavier_normal(*shape: Any, gain: float = 1.0) -> Tensor:
-    """Normal numbers of standard deviation gain * sqrt(2 / (fan_in + fan_out)).
+    """Normal numbers of standard deviation gain * sqrt(2 / (fan_in + fan_out)), of a shape with two axes or more.
 
     TODO: randn of the shape, times the standard deviation.
     """
@@ -157,7 +157,7 @@ def he_normal(*shape: Any, mode: str = "fan_in") -> Tensor:
 
 
 def lecun_normal(*shape: Any) -> Tensor:
-    """Normal numbers of standard deviation sqrt(1 / fan_in).
+    """Normal numbers of standard deviation sqrt(1 / fan_in), of a shape with two axes or more.
 
     TODO: as above.
     """
@@ -237,7 +237,7 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     Approach: reshape x to (N, C, the rest); subtract the mean as a column; np.einsum("ncl,ncl->c", d, d) adds up
     squares without an array of them; divide by the count of values of a feature.
     Example: [[2], [4], [4], [6]] gives [4] and [2].
-    x (N, C, ...) -> two arrays (C,).
+    x (N, C, ...) -> two arrays (C,) of the dtype of x.
     """
     flat = x.reshape(len(x), x.shape[1], math.prod(x.shape[2:]))
     ### BEGIN SOLUTION
@@ -283,6 +283,7 @@ def test_unit_batch_norm_op() -> None:
     pictures[:, 1] *= 100
     mean, var = batch_statistics(pictures)
     assert mean.shape == var.shape == (3,)
+    assert batch_statistics(np.float32(pictures))[1].dtype == np.float32, "float32 stays float32"
     y = batch_norm_op.forward(pictures, mean=mean, var=var, eps=1e-5, fixed=False)
     assert np.allclose(y.mean(axis=(0, 2, 3)), 0) and np.allclose(y.var(axis=(0, 2, 3)), 1, atol=1e-4)
     ### BEGIN HIDDEN TESTS
@@ -542,6 +543,7 @@ def test_unit_batch_norm() -> None:
     assert BatchNorm1d(4, affine=False).parameters() == []
     assert "(8, 3, 4, 4)" in _refusal(lambda: BatchNorm2d(4)(pictures))
     assert "eval()" in _refusal(lambda: BatchNorm1d(2)(Tensor([[1.0, 2.0]])))
+    assert gradcheck(net, np.random.default_rng(8).normal(size=(2, 3, 2, 2))), "evaluated, the statistics are fixed"
 
 
 if __name__ == "__main__":
@@ -793,6 +795,7 @@ def test_unit_rms_norm() -> None:
     assert gradcheck(lambda *inputs: apply(rms_norm_op, *inputs, size=5, eps=1e-5), *arrays)
     wide = RMSNorm((3, 5))(Tensor(arrays[0])).numpy()
     assert np.allclose((wide**2).mean(axis=(1, 2)), 1, atol=1e-5)
+    assert layer(Tensor([[0.0, 0.0]])).tolist() == [[0.0, 0.0]], "eps keeps zeros from being divided by zero"
 
 
 if __name__ == "__main__":
@@ -904,9 +907,9 @@ if __name__ == "__main__":
 #
 # ### Fused or composed
 #
-# LayerNorm could be written with Tensor operations: mean, subtraction, square, mean, root, division, product, sum. Each
-# leaves a result and a note for the backward pass. How many times longer does that take, forward and backward, than the
-# one op? write your guess: ___
+# LayerNorm could be written with Tensor operations: mean, subtraction, square, mean, plus eps, root, division, product,
+# sum. Each leaves a result and a note for the backward pass. How many times as long does that take, forward and backward,
+# as the one op? write your guess: ___
 
 
 # %%
@@ -1085,8 +1088,8 @@ if __name__ == "__main__":
 #
 # The rule speaks about the first step only. Training moves the weights, a large learning rate moves them far, and
 # nothing brings the sizes back. The 2 is also right for ReLU only: with tanh or GELU another factor is needed. And when
-# a layer's output is added to its input, as in residual networks, variances add up, so fifty layers that each keep the
-# size make it fifty times as large.
+# a layer's output is added to its input, as in residual networks, variances add up: a layer that keeps the size then
+# doubles the variance, and fifty of them make it 2^50, about 1e15, times as large.
 #
 # I would still use a rule with normalization. The last layer usually has none behind it, so its scale decides the first
 # losses. A layer with weights near zero in front of a normalization has its noise and rounding errors enlarged. And the

@@ -195,6 +195,17 @@ def gradients_where_wanted(lesson, rng):
     return {"none": [image.grad is None, bias.grad is None], "weight": weight.grad, "blocks": kernels.grad}
 
 
+def gradients_of_each_block(lesson, rng):
+    """In a batch of many blocks each image has its own gradient, and takes its own part in that of the kernels."""
+    pattern, factors = rng.normal(size=(1, 3, 40, 40)), rng.uniform(0.5, 1.5, (24, 1, 1, 1))
+    many, kernels = (
+        _double(np.tile(pattern, (24, 1, 1, 1)) * factors, True),
+        _double(rng.normal(size=(1, 3, 4, 4)), True),
+    )
+    (lesson.conv2d(many, kernels) * _double(factors[::-1].copy())).sum().backward()
+    return {"images": many.grad[:, 0, 20, 20], "kernels": kernels.grad}
+
+
 def convolution_layer(lesson, rng):
     """Conv2D uses its weight, bias, stride and padding."""
     found = []
@@ -229,7 +240,12 @@ def convolution_layer_start(lesson, rng):
 
 
 _WINDOWS = [(2, {}), ((2, 3), {}), (3, {"stride": 1}), (3, {"stride": 2, "padding": 1}), ((2, 3), {"stride": (1, 3)})]
-_WINDOWS += [(2, {"padding": 1}), ((3, 2), {"stride": (2, 1), "padding": (1, 1)}), (1, {"stride": 2})]
+_WINDOWS += [
+    ((2, 3), {"stride": (2, 1)}),
+    (2, {"padding": 1}),
+    ((3, 2), {"stride": (2, 1), "padding": (1, 1)}),
+    (1, {"stride": 2}),
+]
 
 
 def _pooled(pool, rng):
@@ -387,7 +403,7 @@ PROBES = {
     "test-conv2d-by-loops": [loops_over_channels],
     "test-patches": [views_of_pixels, gathering_and_scattering],
     "test-conv2d": [convolution_values, convolution_kinds, convolution_refusals],
-    "test-conv2d-gradients": [convolution_gradients, gradients_where_wanted],
+    "test-conv2d-gradients": [convolution_gradients, gradients_where_wanted, gradients_of_each_block],
     "test-conv2d-layer": [convolution_layer, convolution_layer_start],
     "test-max-pool": [max_pool_values, max_pool_ties, max_pool_layer],
     "test-avg-pool": [avg_pool_values, avg_pool_layer],
@@ -402,6 +418,7 @@ TOLERANCES = {
     "convolution_kinds": {"rtol": 1e-4, "atol": 1e-4},
     "convolution_refusals": {"rtol": 1e-4, "atol": 1e-5},
     "gradients_where_wanted": {"rtol": 1e-3, "atol": 1e-4},
+    "gradients_of_each_block": {"rtol": 1e-8, "atol": 1e-8},
     "convolution_layer_start": {"atol": 0.05},
     "max_pool_layer": {"rtol": 1e-5, "atol": 1e-6},
     "avg_pool_layer": {"rtol": 1e-5, "atol": 1e-6},
