@@ -555,7 +555,7 @@ def _extreme(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = F
         np.put_along_axis(full, chosen.argmax(axis=axis, keepdims=True), g, axis=axis)
         return full
     count = np.add.reduce(chosen, axis=axis, keepdims=True, dtype=x.dtype)
-    return chosen * (g / np.maximum(count, 1))
+    return keep(np.broadcast_to(g / np.maximum(count, 1), x.shape), chosen)  # infinity times 0 is no 0
 
 
 defvjp(var_op, _var)
@@ -595,13 +595,18 @@ def add_rows(count: int, index: Array, rows: Array) -> Array:
 
 
 def _picks(key: Any) -> tuple[list[Any], bool, bool]:
-    """The parts of a key, whether any is an array of integers, and whether all are integers or arrays of them."""
+    """The parts of a key, whether any is an array of integers, and whether all are integers or arrays of them.
+
+    Integers come back as int64: a size of 300 rows does not fit into uint8, which may well number the first 256.
+    """
     parts = [
         np.asarray(part) if isinstance(part, list) else part for part in (key if key.__class__ is tuple else (key,))
     ]
     arrays = [isinstance(part, np.ndarray) and part.dtype.kind in "iu" for part in parts]
     numbers = [isinstance(part, int | np.integer) and not isinstance(part, bool) for part in parts]
-    return parts, any(arrays), all(map(max, arrays, numbers))
+    whole = list(map(max, arrays, numbers))
+    parts = [np.asarray(part, np.int64) if each else part for part, each in zip(parts, whole, strict=True)]
+    return parts, any(arrays), all(whole)
 
 
 def _getitem(g: Array, y: Array, x: Array, key: Any) -> Array:
@@ -1571,6 +1576,8 @@ if __name__ == "__main__":
 # %%
 #| export
 def _gelu(g: Array, y: Array, x: Array) -> Array:
+    if x.dtype == np.float16:  # the square of 300 is infinite in float16
+        y, x = y.astype(np.float32), x.astype(np.float32)
     share = np.full_like(x, 0.5)  # Phi(x) is y / x: no second erf; at 0 it is 1/2
     np.divide(y, x, out=share, where=np.abs(x) > np.finfo(x.dtype).eps)
     density = np.exp(x * x * -0.5) * (0.5 / np.pi) ** 0.5
@@ -1578,6 +1585,8 @@ def _gelu(g: Array, y: Array, x: Array) -> Array:
 
 
 def _gelu_tanh(g: Array, y: Array, x: Array) -> Array:
+    if x.dtype == np.float16:  # infinity times 0 is NaN
+        x = x.astype(np.float32)
     square = x * x
     bent = np.tanh((2 / np.pi) ** 0.5 * x * (1 + 0.044715 * square))
     slope = (0.5 / np.pi) ** 0.5 * x * (1 + 3 * 0.044715 * square)

@@ -558,6 +558,19 @@ def test_getitem_by_any_key(shape: tuple[int, ...], data: st.DataObject) -> None
     np.testing.assert_allclose(tensor.grad, wanted, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.uint64])
+@pytest.mark.parametrize("more", [(), (np.array([1, 0, 1]),), (1,)])
+def test_an_index_may_be_of_narrow_integers(dtype: type[np.integer[Any]], more: tuple[Any, ...]) -> None:
+    """Catches arithmetic with the number of rows in the index's own dtype: 300 is no uint8, and backward overflowed."""
+    x = Tensor(np.zeros((300, 2)), np.float64, requires_grad=True)
+    rows = np.array([3, 100, 3], dtype)
+    more = tuple(np.asarray(part, dtype)[()] for part in more)
+    x[(rows, *more)].sum().backward()
+    wanted = np.zeros((300, 2))
+    np.add.at(wanted, (rows.astype(int), *more), 1.0)
+    assert np.array_equal(x.grad, wanted)
+
+
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_matmul_of_any_stacks(data: st.DataObject) -> None:
@@ -596,6 +609,23 @@ def test_infinite_gradients_do_not_leak_through_a_mask() -> None:
         x.grad = None
         masked.sqrt().sum().backward()
         assert x.grad.tolist() == [0.0, 0.25]
+
+
+def test_infinite_gradients_of_a_largest_number_stay_with_it() -> None:
+    """Catches infinity times 0 in max over several axes, which made the gradient of every other number NaN."""
+    x = Tensor([[-1.0, 0.0], [-4.0, -2.0]], requires_grad=True)
+    x.max().sqrt().backward()
+    assert x.grad.tolist() == [[0.0, np.inf], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_of_large_numbers_in_float16(approximate: str) -> None:
+    """Catches squares and cubes above 65,504 in float16: warnings, and NaN where the slope is 0 or 1."""
+    x = Tensor([-6e4, -300.0, -3.0, 0.0, 1.0, 50.0, 300.0, 6e4], np.float16, requires_grad=True)
+    y = activations.gelu(x, approximate)
+    y.backward(np.ones(8, np.float16))
+    np.testing.assert_allclose(y.numpy(), [0, 0, -0.0040, 0, 0.8413, 50, 300, 6e4], rtol=1e-3, atol=5e-4)
+    np.testing.assert_allclose(x.grad, [0, 0, -0.0119, 0.5, 1.0833, 1, 1, 1], atol=1e-3)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 32, 33, 200])
