@@ -414,11 +414,19 @@ if __name__ == "__main__":
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}  # integers as wide as a float of so many bytes
 
 
-def keep(g: Array, mask: Array) -> Array:
-    """g where the mask of booleans holds, and 0 elsewhere, also in place of infinity; both of one shape."""
-    if g.itemsize not in _BITS:  # np.longdouble
-        return np.where(mask, g, g.dtype.type(0))
-    return (g.view(_BITS[g.itemsize]) * mask).view(g.dtype)
+def keep(g: Array, mask: Array, out: Array | None = None) -> Array:
+    """g where the mask of booleans holds, and 0 elsewhere, also in place of infinity; both of one shape.
+
+    out: an array of g's shape and dtype that the result is written into.
+    """
+    bits = _BITS.get(g.itemsize)
+    if out is None:
+        return np.where(mask, g, g.dtype.type(0)) if bits is None else (g.view(bits) * mask).view(g.dtype)
+    if bits is None:  # np.longdouble
+        out[...] = np.where(mask, g, g.dtype.type(0))
+    else:
+        np.multiply(g.view(bits), mask, out=out.view(bits))
+    return out
 
 
 def _sqrt(g: Array, y: Array, x: Array) -> Array:

@@ -650,6 +650,9 @@ def test_a_mask_keeps_numbers_of_every_width(dtype: type[np.floating[Any]]) -> N
     assert kept.dtype == dtype
     assert kept.tolist() == [[1.5, 0.0], [0.0, 0.0], [np.inf, 0.25]]
     assert not np.signbit(kept[1]).any()
+    around = np.full((6, 4), dtype(7))
+    written = keep(g, mask, out=around[::2, ::2])
+    assert np.array_equal(written, kept) and np.array_equal(around[::2, ::2], kept) and (around[1::2] == 7).all()
     assert keep(np.array(3.0, dtype), np.bool_(True)) == 3.0
 
 
