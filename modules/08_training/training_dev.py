@@ -133,7 +133,8 @@ if __name__ == "__main__":
 # %% nbgrader={"grade": false, "grade_id": "clip", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
 def _norm(arrays: Sequence[np.ndarray]) -> float:
-    """The length of all arrays as one vector."""
+    """The length of all arrays as one vector; that of float16, where 65,505 ones overflow, in float32."""
+    arrays = [array.astype(np.float32) if array.dtype == np.float16 else array for array in arrays]
     with np.errstate(over="ignore", invalid="ignore"):
         total = math.fsum(float(np.vdot(array, array)) for array in arrays)
     if math.isinf(total):

@@ -130,6 +130,14 @@ def test_a_gradient_whose_squares_overflow_is_clipped_all_the_same() -> None:
     assert_allclose([*w.grad, *other.grad], [0.6, 0.0, -0.8], rtol=1e-6)
 
 
+def test_a_norm_of_many_float16_numbers() -> None:
+    # catches a sum of squares in float16, which no division by the largest number makes smaller: it never came back
+    w = Parameter(np.zeros(90_000), np.float16)
+    w.grad = np.ones(90_000, np.float16)
+    assert clip_grad_norm([w], 30.0) == pytest.approx(300.0)
+    assert_allclose(w.grad, 0.1, rtol=1e-3)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_gradient_that_is_no_number_is_an_error(bad: float) -> None:
     # catches max_norm / nan: every gradient, and after the step every weight, would be NaN
