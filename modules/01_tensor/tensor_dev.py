@@ -1081,12 +1081,34 @@ if __name__ == "__main__":
 
 # %% nbgrader={"grade": false, "grade_id": "reductions", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
+MANY_ROWS = 1024
+_TOGETHER = 64  # rows that are added one after the other
+
+
+def add_rows_up(x: Array) -> Array:
+    """The sum over the first axis of floats, by sums of 64 rows, and sums of these.
+
+    NumPy adds rows one after the other, and each addition rounds: the mean of 20,000,000 rows of ones was 0.84.
+    """
+    whole = len(x) // _TOGETHER * _TOGETHER
+    if not whole:
+        return np.add.reduce(x)
+    blocks = np.add.reduce(x[:whole].reshape(whole // _TOGETHER, _TOGETHER, *x.shape[1:]), axis=1)
+    return add_rows_up(blocks) + np.add.reduce(x[whole:])
+
+
+def _many_rows(x: Array, axis: Axis) -> bool:
+    return x.ndim > 1 and len(x) > MANY_ROWS and axis in (0, -x.ndim) and x.dtype.kind == "f"
+
+
 @op
 def sum_op(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The sum over an axis, several, or all.
 
     TODO: one call of NumPy. Example: [[1, 2, 3], [4, 5, 6]] over axis 0 gives [5, 7, 9].
     """
+    if _many_rows(x, axis):
+        return add_rows_up(x)[None] if keepdims else add_rows_up(x)
     ### BEGIN SOLUTION
     return x.sum(axis=axis, keepdims=keepdims)
     ### END SOLUTION
@@ -1112,6 +1134,8 @@ def mean_op(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     _check_some(x, axis)
     if x.dtype == np.float16:  # which holds no sum and no count above 65,504
         return mean_op.forward(x.astype(np.float32), axis, keepdims).astype(np.float16)
+    if _many_rows(x, axis):
+        return sum_op.forward(x, axis, keepdims) / x.dtype.type(len(x))
     ### BEGIN SOLUTION
     x = _floating(x)
     total = np.add.reduce(x, axis=axis, keepdims=keepdims)  # what x.sum calls, one Python call later

@@ -64,6 +64,7 @@ from tinytorch.core.losses import (
     logsumexp_op,
 )
 from tinytorch.core.tensor import (
+    MANY_ROWS,
     Array,
     Axis,
     Op,
@@ -71,6 +72,7 @@ from tinytorch.core.tensor import (
     Tensor,
     abs_op,
     add_op,
+    add_rows_up,
     as_array,
     as_tensor,
     astype_op,
@@ -240,7 +242,7 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     if g.shape == shape:
         return g
     if g.shape[1:] == shape:  # a bias, added to each row: the most frequent case
-        return np.add.reduce(g)
+        return np.add.reduce(g) if len(g) <= MANY_ROWS else add_rows_up(g)
     lead = g.ndim - len(shape)
     repeated = (i for i, n in enumerate(shape, start=lead) if n == 1)
     total = np.add.reduce(g, axis=(*range(lead), *repeated))

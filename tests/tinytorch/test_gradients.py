@@ -611,6 +611,14 @@ def test_infinite_gradients_do_not_leak_through_a_mask() -> None:
         assert x.grad.tolist() == [0.0, 0.25]
 
 
+def test_the_gradient_of_a_bias_of_many_rows_keeps_its_digits() -> None:
+    """Catches rows that are added one after the other in float32: of 70,000 of them, four digits were right."""
+    bias = Tensor([0.0, 0.0], requires_grad=True)
+    y = Tensor(np.zeros((70_000, 2))) + bias
+    y.backward(np.full((70_000, 2), 0.1, np.float32))
+    np.testing.assert_allclose(bias.grad, 70_000 * np.float64(np.float32(0.1)), rtol=1e-6)
+
+
 def test_infinite_gradients_of_a_largest_number_stay_with_it() -> None:
     """Catches infinity times 0 in max over several axes, which made the gradient of every other number NaN."""
     x = Tensor([[-1.0, 0.0], [-4.0, -2.0]], requires_grad=True)

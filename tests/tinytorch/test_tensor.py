@@ -606,6 +606,19 @@ def test_the_mean_of_a_large_float32_tensor_keeps_its_digits():
     assert full((20_000_000,), 1.0).mean().item() == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("count", [1025, 70_000, 1_000_000])
+def test_sums_of_many_rows_keep_their_digits(count: int):
+    """Rows added one after the other round each time: over axis 0 the mean of 20,000,000 rows of ones was 0.84."""
+    x = Tensor(np.full((count, 2), 0.1, F32))
+    exact = np.float64(np.float32(0.1))
+    for axis, keepdims, shape in ((0, False, (2,)), (-2, True, (1, 2))):
+        assert x.mean(axis, keepdims).shape == x.sum(axis, keepdims).shape == shape
+        np.testing.assert_allclose(x.mean(axis, keepdims).numpy(), np.full(shape, exact), rtol=1e-6)
+        np.testing.assert_allclose(x.sum(axis, keepdims).numpy(), np.full(shape, count * exact), rtol=1e-6)
+    assert Tensor(np.ones((5000, 2, 3)), F64).sum(axis=0).tolist() == [[5000.0] * 3] * 2
+    assert Tensor(np.ones((5000, 2)), I64).sum(axis=0).dtype == I64
+
+
 # --- matrix products ------------------------------------------------------------------------------------------------
 
 
