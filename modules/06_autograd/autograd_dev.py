@@ -64,6 +64,7 @@ from tinytorch.core.losses import (
     logsumexp_op,
 )
 from tinytorch.core.tensor import (
+    MANY_ROWS,
     Array,
     Axis,
     Op,
@@ -71,6 +72,7 @@ from tinytorch.core.tensor import (
     Tensor,
     abs_op,
     add_op,
+    add_rows_up,
     as_array,
     as_tensor,
     astype_op,
@@ -241,7 +243,7 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     if g.shape == shape:
         return g
     if g.shape[1:] == shape:  # a bias, added to each row: the most frequent case
-        return np.add.reduce(g)
+        return np.add.reduce(g) if len(g) <= MANY_ROWS else add_rows_up(g)
     lead = g.ndim - len(shape)
     repeated = (i for i, n in enumerate(shape, start=lead) if n == 1)
     total = np.add.reduce(g, axis=(*range(lead), *repeated))
@@ -415,11 +417,19 @@ if __name__ == "__main__":
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}  # integers as wide as a float of so many bytes
 
 
-def keep(g: Array, mask: Array) -> Array:
-    """g where the mask of booleans holds, and 0 elsewhere, also in place of infinity; both of one shape."""
-    if g.itemsize not in _BITS:  # np.longdouble
-        return np.where(mask, g, g.dtype.type(0))
-    return (g.view(_BITS[g.itemsize]) * mask).view(g.dtype)
+def keep(g: Array, mask: Array, out: Array | None = None) -> Array:
+    """g where the mask of booleans holds, and 0 elsewhere, also in place of infinity; both of one shape.
+
+    out: an array of g's shape and dtype that the result is written into.
+    """
+    bits = _BITS.get(g.itemsize)
+    if out is None:
+        return np.where(mask, g, g.dtype.type(0)) if bits is None else (g.view(bits) * mask).view(g.dtype)
+    if bits is None:  # np.longdouble
+        out[...] = np.where(mask, g, g.dtype.type(0))
+    else:
+        np.multiply(g.view(bits), mask, out=out.view(bits))
+    return out
 
 
 def _sqrt(g: Array, y: Array, x: Array) -> Array:
@@ -497,6 +507,8 @@ def _mean(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = Fals
     Hint: that is x.size // y.size, where y is not empty. Divide before spreading: g is the smaller array.
     Example: a mean over 4 elements hands on a quarter of g.
     """
+    if g.dtype == np.float16:  # which holds no count above 65,504
+        g = g.astype(np.float32)
     ### BEGIN SOLUTION
     count = x.size // max(y.size, 1)
     return spread(g / g.dtype.type(max(count, 1)), x.shape, axis, keepdims)
@@ -556,7 +568,7 @@ def _extreme(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = F
         np.put_along_axis(full, chosen.argmax(axis=axis, keepdims=True), g, axis=axis)
         return full
     count = np.add.reduce(chosen, axis=axis, keepdims=True, dtype=x.dtype)
-    return chosen * (g / np.maximum(count, 1))
+    return keep(np.broadcast_to(g / np.maximum(count, 1), x.shape), chosen)  # infinity times 0 is no 0
 
 
 defvjp(var_op, _var)
@@ -596,13 +608,18 @@ def add_rows(count: int, index: Array, rows: Array) -> Array:
 
 
 def _picks(key: Any) -> tuple[list[Any], bool, bool]:
-    """The parts of a key, whether any is an array of integers, and whether all are integers or arrays of them."""
+    """The parts of a key, whether any is an array of integers, and whether all are integers or arrays of them.
+
+    Integers come back as int64: a size of 300 rows does not fit into uint8, which may well number the first 256.
+    """
     parts = [
         np.asarray(part) if isinstance(part, list) else part for part in (key if key.__class__ is tuple else (key,))
     ]
     arrays = [isinstance(part, np.ndarray) and part.dtype.kind in "iu" for part in parts]
     numbers = [isinstance(part, int | np.integer) and not isinstance(part, bool) for part in parts]
-    return parts, any(arrays), all(map(max, arrays, numbers))
+    whole = list(map(max, arrays, numbers))
+    parts = [np.asarray(part, np.int64) if each else part for part, each in zip(parts, whole, strict=True)]
+    return parts, any(arrays), all(whole)
 
 
 def _getitem(g: Array, y: Array, x: Array, key: Any) -> Array:
@@ -1598,6 +1615,8 @@ if __name__ == "__main__":
 # %%
 #| export
 def _gelu(g: Array, y: Array, x: Array) -> Array:
+    if x.dtype == np.float16:  # the square of 300 is infinite in float16
+        y, x = y.astype(np.float32), x.astype(np.float32)
     share = np.full_like(x, 0.5)  # Phi(x) is y / x: no second erf; at 0 it is 1/2
     np.divide(y, x, out=share, where=np.abs(x) > np.finfo(x.dtype).eps)
     density = np.exp(x * x * -0.5) * (0.5 / np.pi) ** 0.5
@@ -1605,6 +1624,8 @@ def _gelu(g: Array, y: Array, x: Array) -> Array:
 
 
 def _gelu_tanh(g: Array, y: Array, x: Array) -> Array:
+    if x.dtype == np.float16:  # infinity times 0 is NaN
+        x = x.astype(np.float32)
     square = x * x
     bent = np.tanh((2 / np.pi) ** 0.5 * x * (1 + 0.044715 * square))
     slope = (0.5 / np.pi) ** 0.5 * x * (1 + 3 * 0.044715 * square)

@@ -134,7 +134,8 @@ if __name__ == "__main__":
 # %% nbgrader={"grade": false, "grade_id": "clip", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
 def _norm(arrays: Sequence[np.ndarray]) -> float:
-    """The length of all arrays as one vector."""
+    """The length of all arrays as one vector; that of float16, where 65,505 ones overflow, in float32."""
+    arrays = [array.astype(np.float32) if array.dtype == np.float16 else array for array in arrays]
     with np.errstate(over="ignore", invalid="ignore"):
         total = math.fsum(float(np.vdot(array, array)) for array in arrays)
     if math.isinf(total):
@@ -340,6 +341,9 @@ class WarmupSchedule(Schedule):
             raise ValueError("the schedule after the warm-up must be a schedule of the same optimizer")
         self.steps, self.after = steps, after
         super().__init__(optimizer)
+        if after is not None:  # making it may have changed lr already: what it began with is the lr to warm up to
+            self.bases = list(after.bases)
+            self._apply()
 
     def rate(self, base: float, t: int) -> float:
         """base * (t + 1) / steps, then what self.after says, with its own count from 0.
@@ -735,8 +739,15 @@ class Trainer:
         save_checkpoint(path, self.model, self.optimizer, self.schedule, **done)
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Go on from what save wrote, with the identical next step."""
-        done = load_checkpoint(path, self.model, self.optimizer, self.schedule)
+        """Go on from what save wrote, with the identical next step; ValueError, and nothing changed, for other files."""
+        content = _read(Path(path))
+        done = content["extra"]
+        if not {"epoch", "step", "history"} <= done.keys() or done["history"].keys() != asdict(History()).keys():
+            raise ValueError(
+                f"{path} does not say how far training was: Trainer.save writes what Trainer.load reads, and "
+                "load_checkpoint reads what save_checkpoint wrote"
+            )
+        _restore(path, content, self.model, self.optimizer, self.schedule)
         self.epoch, self.step, self.history = done["epoch"], done["step"], History(**done["history"])
 
 
@@ -947,11 +958,16 @@ def save_checkpoint(
     Raises TypeError for an extra that holds more than arrays, numbers, text, lists and dictionaries.
     """
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
-    content: dict[str, Any] = {name: part and part.state_dict() for name, part in parts.items() if part is not None}
+    content: dict[str, Any] = {name: part.state_dict() for name, part in parts.items() if part is not None}
     arrays: list[np.ndarray] = []
     packed = pack({**content, "random": generator().bit_generator.state, "extra": extra}, arrays)
     text = json.dumps({"format": FORMAT, "content": packed})
     write_atomically(path, lambda file: np.savez(file, *arrays, text=np.frombuffer(text.encode(), np.uint8)))
+
+
+# What reading such a file raises. zipfile takes a damaged entry for one that is encrypted, or of a later version, and
+# raises RuntimeError then.
+_DAMAGE = (zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, EOFError, IndexError, RuntimeError)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -962,8 +978,11 @@ def _read(path: Path) -> dict[str, Any]:
             arrays = [saved[f"arr_{number}"] for number in range(len(saved.files) - 1)]
         if meta["format"] != FORMAT:
             raise ValueError(f"its format is {meta['format']}")
-        return unpack(meta["content"], arrays)
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, EOFError, IndexError) as error:
+        content = unpack(meta["content"], arrays)
+        for name in ("model", "random", "extra"):
+            content[name].keys()  # each a dictionary, and there
+        return content
+    except _DAMAGE as error:
         raise ValueError(
             f"{path} is not a checkpoint that save_checkpoint wrote, or only a part of one: {error}"
         ) from None
@@ -979,7 +998,17 @@ def load_checkpoint(
 
     Raises ValueError for a file that is no checkpoint, lacks a part that is asked for, or does not fit.
     """
-    content = _read(Path(path))
+    return _restore(path, _read(Path(path)), model, optimizer, schedule)
+
+
+def _restore(
+    path: str | os.PathLike[str],
+    content: Mapping[str, Any],
+    model: Module,
+    optimizer: Optimizer | None,
+    schedule: Schedule | None,
+) -> dict[str, Any]:
+    """What load_checkpoint does with the content of a file."""
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     wanted = {name: part for name, part in parts.items() if part is not None}
     for name in wanted:
@@ -989,11 +1018,11 @@ def load_checkpoint(
     try:
         for name, part in wanted.items():
             part.load_state_dict(content[name])
+        generator().bit_generator.state = content["random"]
     except Exception:
         for part, state in before:
             part.load_state_dict(state)
         raise
-    generator().bit_generator.state = content["random"]
     return content["extra"]
 
 

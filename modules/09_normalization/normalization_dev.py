@@ -483,6 +483,8 @@ class BatchNorm1d(Module):
         """
         x = _floating(x)
         self._check(x)
+        if x.dtype == np.float16:  # squares above 65,504 are infinite in float16
+            return self.forward(x.astype(np.float32)).astype(np.float16)
         affine = [] if self.weight is None else [self.weight, self.bias]
         ### BEGIN SOLUTION
         if self.training:
@@ -670,6 +672,8 @@ class LayerNorm(Module):
                 f"{type(self).__name__}({self.extra_repr()}) takes inputs of shape ({wanted}), got {x.shape}: the last "
                 f"{len(shape)} must agree"
             )
+        if x.dtype == np.float16:  # as above: four numbers of 200 have squares of 160,000
+            return self._apply(op_, x.astype(np.float32), **options).astype(np.float16)
         affine = [each for each in (self.weight, self.bias) if each is not None]
         return apply(op_, x, *affine, size=math.prod(shape), **options)
 
@@ -766,7 +770,7 @@ class RMSNorm(LayerNorm):
     """Divide each example by the root of the mean of its squares, over trailing axes; then times weight. There is no
     bias.
 
-    eps None means the smallest step of the input's dtype, 1.19e-7 for float32, as in PyTorch.
+    eps None means the smallest step of the dtype that is computed in, 1.19e-7 for float32 and float16, as in PyTorch.
     """
 
     def __init__(self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True) -> None:
@@ -779,7 +783,8 @@ class RMSNorm(LayerNorm):
     def forward(self, x: Any) -> Tensor:
         """x (..., *normalized_shape) -> the same shape."""
         x = _floating(x)
-        return self._apply(rms_norm_op, x, eps=float(np.finfo(x.dtype).eps) if self.eps is None else self.eps)
+        smallest = float(np.finfo(np.promote_types(x.dtype, np.float32)).eps)
+        return self._apply(rms_norm_op, x, eps=smallest if self.eps is None else self.eps)
 
 
 # %% nbgrader={"grade": true, "grade_id": "test-rms-norm", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}

@@ -42,7 +42,7 @@ from typing import Any
 
 import numpy as np
 
-from tinytorch.core.autograd import defvjp, defvjp_all
+from tinytorch.core.autograd import defvjp, defvjp_all, keep
 from tinytorch.core.layers import Module
 from tinytorch.core.layers import flatten as flatten_axes
 from tinytorch.core.tensor import Array, Parameter, Tensor, apply, as_tensor, op, randn, zeros
@@ -889,11 +889,12 @@ def _max_pool2d_rule(
 
     TODO: for each view of x and the same view of total, add g where the view equals y and no earlier view did.
     Approach: `free` says where the maximum has not been met yet. hit = (view == y) & free; take the hits out of free;
-    add g * hit to the view of total.
-    Hint: `part += g * hit` with part a view of total. Windows may overlap, so add, do not assign.
+    add g where hit to the view of total.
+    Hint: `part += keep(g, hit)` with part a view of total; keep is module 06's g * hit, for infinite g too. Windows may
+    overlap, so add, do not assign.
     """
     (top, left), (height, width) = padding, x.shape[-2:]
-    x = _pad_lowest(x, padding)
+    x = pad(x, padding, np.nan)  # which equals nothing, so that no gradient goes to the padding
     total, free = np.zeros(x.shape, dtype=g.dtype), np.ones(y.shape, dtype=bool)
     ### BEGIN SOLUTION
     apart = stride[0] >= kernel[0] and stride[1] >= kernel[1]  # no pixel is in two windows: assigning saves a pass
@@ -902,9 +903,9 @@ def _max_pool2d_rule(
         hit &= free
         free ^= hit
         if apart:
-            np.multiply(g, hit, out=part)
+            keep(g, hit, out=part)
         else:
-            part += g * hit
+            part += keep(g, hit)
     ### END SOLUTION
     return total[..., top : top + height, left : left + width] if top or left else total
 
@@ -1005,7 +1006,8 @@ def avg_pool2d_op(x: Array, kernel: Sequence[int], stride: Sequence[int], paddin
     x (..., H, W) -> (..., height, width), of the same dtype.
     """
     whole = x.dtype.kind != "f"  # integers are added up in 64 bits: four bytes of 200 do not fit into one
-    dtype, x = x.dtype, pad(x.astype(np.int64) if whole else x, padding)
+    wide = np.int64 if whole else np.promote_types(x.dtype, np.float32)  # nor four numbers of 30,000 into float16
+    dtype, x = x.dtype, pad(x.astype(wide, copy=False), padding)
     ### BEGIN SOLUTION
     views = kernel_views(x, kernel, stride)
     y = views[0].copy()
@@ -1013,7 +1015,7 @@ def avg_pool2d_op(x: Array, kernel: Sequence[int], stride: Sequence[int], paddin
         y += view
     ### END SOLUTION
     y = y / (kernel[0] * kernel[1])
-    return np.trunc(y).astype(dtype) if whole else y
+    return (np.trunc(y) if whole else y).astype(dtype, copy=False)
 
 
 def _avg_pool2d_rule(

@@ -558,6 +558,19 @@ def test_getitem_by_any_key(shape: tuple[int, ...], data: st.DataObject) -> None
     np.testing.assert_allclose(tensor.grad, wanted, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.uint64])
+@pytest.mark.parametrize("more", [(), (np.array([1, 0, 1]),), (1,)])
+def test_an_index_may_be_of_narrow_integers(dtype: type[np.integer[Any]], more: tuple[Any, ...]) -> None:
+    """Catches arithmetic with the number of rows in the index's own dtype: 300 is no uint8, and backward overflowed."""
+    x = Tensor(np.zeros((300, 2)), np.float64, requires_grad=True)
+    rows = np.array([3, 100, 3], dtype)
+    more = tuple(np.asarray(part, dtype)[()] for part in more)
+    x[(rows, *more)].sum().backward()
+    wanted = np.zeros((300, 2))
+    np.add.at(wanted, (rows.astype(int), *more), 1.0)
+    assert np.array_equal(x.grad, wanted)
+
+
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_matmul_of_any_stacks(data: st.DataObject) -> None:
@@ -598,6 +611,31 @@ def test_infinite_gradients_do_not_leak_through_a_mask() -> None:
         assert x.grad.tolist() == [0.0, 0.25]
 
 
+def test_the_gradient_of_a_bias_of_many_rows_keeps_its_digits() -> None:
+    """Catches rows that are added one after the other in float32: of 70,000 of them, four digits were right."""
+    bias = Tensor([0.0, 0.0], requires_grad=True)
+    y = Tensor(np.zeros((70_000, 2))) + bias
+    y.backward(np.full((70_000, 2), 0.1, np.float32))
+    np.testing.assert_allclose(bias.grad, 70_000 * np.float64(np.float32(0.1)), rtol=1e-6)
+
+
+def test_infinite_gradients_of_a_largest_number_stay_with_it() -> None:
+    """Catches infinity times 0 in max over several axes, which made the gradient of every other number NaN."""
+    x = Tensor([[-1.0, 0.0], [-4.0, -2.0]], requires_grad=True)
+    x.max().sqrt().backward()
+    assert x.grad.tolist() == [[0.0, np.inf], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_of_large_numbers_in_float16(approximate: str) -> None:
+    """Catches squares and cubes above 65,504 in float16: warnings, and NaN where the slope is 0 or 1."""
+    x = Tensor([-6e4, -300.0, -3.0, 0.0, 1.0, 50.0, 300.0, 6e4], np.float16, requires_grad=True)
+    y = activations.gelu(x, approximate)
+    y.backward(np.ones(8, np.float16))
+    np.testing.assert_allclose(y.numpy(), [0, 0, -0.0040, 0, 0.8413, 50, 300, 6e4], rtol=1e-3, atol=5e-4)
+    np.testing.assert_allclose(x.grad, [0, 0, -0.0119, 0.5, 1.0833, 1, 1, 1], atol=1e-3)
+
+
 @pytest.mark.parametrize("rows", [0, 1, 3, 32, 33, 200])
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_product_with_few_rows_takes_the_other_way_to_the_same_numbers(rows: int, turned: bool) -> None:
@@ -620,6 +658,9 @@ def test_a_mask_keeps_numbers_of_every_width(dtype: type[np.floating[Any]]) -> N
     assert kept.dtype == dtype
     assert kept.tolist() == [[1.5, 0.0], [0.0, 0.0], [np.inf, 0.25]]
     assert not np.signbit(kept[1]).any()
+    around = np.full((6, 4), dtype(7))
+    written = keep(g, mask, out=around[::2, ::2])
+    assert np.array_equal(written, kept) and np.array_equal(around[::2, ::2], kept) and (around[1::2] == 7).all()
     assert keep(np.array(3.0, dtype), np.bool_(True)) == 3.0
 
 

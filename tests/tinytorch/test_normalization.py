@@ -227,6 +227,30 @@ def test_evaluation_keeps_the_dtype_that_training_has(dtype: Any) -> None:
         assert layer(x).dtype == dtype
 
 
+@pytest.mark.parametrize("make", [lambda: BatchNorm1d(4), lambda: LayerNorm(4), lambda: RMSNorm(4)])
+@pytest.mark.parametrize("training", [True, False])
+def test_float16_is_normalized_as_float32_is(make: Any, training: bool) -> None:
+    # catches squares that overflow: a row of numbers near 200 came back as zeros, without a word
+    values = (200 * np.random.default_rng(0).standard_normal((6, 4))).astype(np.float16)
+    g = np.random.default_rng(1).standard_normal((6, 4)).astype(np.float16)
+    found = []
+    for dtype in (np.float16, np.float32):
+        layer, x = make(), Tensor(values, dtype, requires_grad=True)
+        layer.train(training)
+        y = layer(x)
+        y.backward(g)
+        assert (y.dtype, x.grad.dtype, layer.weight.grad.dtype) == (dtype, dtype, np.float32)
+        found.append([y.numpy(), x.grad, layer.weight.grad, *layer.state_dict().values()])
+    assert np.abs(found[0][0]).max() > 1
+    for half, single in zip(*found, strict=True):
+        np.testing.assert_allclose(half, single, rtol=2e-3, atol=2e-3 * np.abs(single).max())
+
+
+def test_a_small_row_of_float16_gets_a_mean_square_of_one() -> None:
+    # catches an eps of float16, 0.00098, where PyTorch adds 1.19e-7
+    assert RMSNorm(2)(Tensor([[0.01, 0.01]], np.float16)).numpy() == pytest.approx(0.9995, abs=6e-4)
+
+
 # modes and buffers
 
 

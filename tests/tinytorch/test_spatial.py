@@ -329,6 +329,29 @@ def test_a_kernel_of_one_pixel_is_a_linear_layer_over_channels() -> None:
     np.testing.assert_allclose(y, np.moveaxis(np.moveaxis(x, 1, -1) @ w.T, -1, 1), atol=1e-12)
 
 
+def test_the_gradient_of_pooling_never_goes_to_the_padding() -> None:
+    """Catches a padding of minus infinity that ties with the numbers of a masked picture and takes their gradient."""
+    for stride in (3, 1):
+        x = Tensor(np.full((3, 3), -np.inf), requires_grad=True)
+        y = max_pool2d(x, 3, stride=stride, padding=1)
+        y.backward(np.ones(y.shape, np.float32))
+        assert x.grad.sum() == y.size
+
+
+@pytest.mark.parametrize("stride", [2, 1])
+def test_an_infinite_gradient_of_pooling_stays_with_the_largest(stride: int) -> None:
+    """Catches infinity times 0: the slope of sqrt at 0 made the gradient of every other number of the window NaN."""
+    x = Tensor([[-1.0, 0.0], [-4.0, -2.0]], requires_grad=True)
+    max_pool2d(x, 2, stride=stride).sqrt().backward(np.ones((1, 1), np.float32))
+    assert x.grad.tolist() == [[0.0, np.inf], [0.0, 0.0]]
+
+
+def test_the_mean_of_large_float16_numbers_is_finite() -> None:
+    """Catches a sum in float16, which ends at 65,504."""
+    y = avg_pool2d(Tensor(np.full((2, 2), 30000.0), np.float16), 2)
+    assert (y.tolist(), y.dtype) == ([[30000.0]], np.float16)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.int32, np.uint8, np.int8])
 def test_pooling_keeps_the_dtype(dtype: Any) -> None:
     # catches integers that become floats, and padding that does not fit the dtype or wins

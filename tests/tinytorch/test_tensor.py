@@ -69,6 +69,33 @@ def test_integers_and_booleans_stay_when_asked():
     assert Tensor([True, False], dtype=bool).tolist() == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("data", "dtype", "said"),
+    [
+        ([0, 300], "uint8", "numbers from 0 to 300 do not fit into uint8, which holds 0 to 255"),
+        (np.array([-1]), "uint8", "from -1 to -1"),
+        (np.array([2**31]), "int32", "2147483648 do not fit into int32"),
+        (256.0, "uint8", r"256\.0 do not fit"),
+        ([1.0, math.nan], I64, "nan do not fit into int64"),
+        ([2.0**63], I64, "do not fit into int64"),
+        ([-math.inf], I64, "do not fit into int64"),
+        (np.array([2**63], np.uint64), I64, "do not fit into int64"),
+    ],
+)
+def test_integers_that_do_not_fit_are_refused(data: object, dtype: object, said: str):
+    """300 became 44 in uint8, and NaN a large negative label."""
+    for make in (Tensor, as_array):
+        with pytest.raises(ValueError, match=said):
+            make(data, dtype)
+
+
+def test_integers_that_fit_are_cut_off_towards_zero():
+    """PyTorch cuts off digits after the point, and so does NumPy: only what lands elsewhere is an error."""
+    assert Tensor([-0.5, 255.9], dtype="uint8").tolist() == [0, 255]
+    assert Tensor([-(2.0**63)], dtype=I64).tolist() == [-(2**63)] and Tensor([], dtype=I64).shape == (0,)
+    assert Tensor([True, False], dtype="uint8").tolist() == [1, 0]
+
+
 def test_a_tensor_owns_its_memory():
     """A shared array would change under the tensor, or the caller's array with it."""
     source = np.zeros(3, F32)
@@ -146,6 +173,13 @@ def test_origin_records_op_inputs_params_and_versions():
     assert y.origin.op is ops["mul"] and y.origin.inputs[0] is x
     assert y.origin.inputs[1] is w and list(y.origin.versions) == [1, 0] and y.origin.saved is None
     assert y.sum(axis=0, keepdims=True).origin.params == {"axis": 0, "keepdims": True}
+
+
+@pytest.mark.parametrize("other", [np.zeros(2, F32), np.float32(1), [1.0], None, "x", 2.0])
+def test_an_op_says_that_it_takes_tensors(other: object):
+    """An AttributeError of 'data' or 'requires_grad' says nothing to somebody who gave relu an array."""
+    with pytest.raises(TypeError, match=rf"copy takes Tensors, and was given a {type(other).__name__}: make it one"):
+        apply(ops["copy"], other)
 
 
 def test_nothing_is_recorded_without_need():
@@ -427,6 +461,16 @@ def test_clip_keeps_what_is_inside():
     assert x.clip(min=0).tolist() == [0.0, 0.5, 3.0] and x.clip(max=1).tolist() == [-2.0, 0.5, 1.0]
 
 
+def test_clip_takes_numbers_and_keeps_their_kind():
+    """A bound of 0.5 was cut off to 0 beside integers; a tensor as a bound got no gradient, without a word."""
+    x = Tensor([0, 1, 2], dtype=I64)
+    assert x.clip(0.5, 1.5).tolist() == [0.5, 1.0, 1.5] and x.clip(0.5, 1.5).dtype == F32
+    assert x.clip(1, 5).tolist() == [1, 1, 2] and x.clip(1, 5).dtype == I64
+    for bound in (Tensor([1.0], requires_grad=True), np.ones(3), "1", [1]):
+        with pytest.raises(TypeError, match="clip takes numbers as min and max, not a"):
+            Tensor([1.0, 2.0, 3.0]).clip(bound)
+
+
 def test_tensors_are_hashed_by_identity():
     """== compares elements, so equal parameters must still be two keys."""
     a, b = Parameter([1.0]), Parameter([1.0])
@@ -528,6 +572,31 @@ def test_variance_of_too_few_numbers_is_an_error_and_not_a_warning():
     assert Tensor([3.0]).var(correction=0).item() == 0.0
 
 
+@pytest.mark.parametrize("name", ["mean", "var", "max", "min", "argmax"])
+def test_what_has_no_numbers_is_not_reduced(name: str):
+    """The mean of an empty batch was NaN beside NumPy's warning, and NumPy's own errors name no shape."""
+    for tensor, axis, place in (
+        (zeros(0, 3), None, ""),
+        (zeros(0, 3), 0, " along axis 0"),
+        (zeros(2, 0), -1, " along axis -1"),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"shape \({tensor.shape[0]}, {tensor.shape[1]}\) has no numbers{place} to reduce"
+        ):
+            getattr(tensor, name)(axis=axis)
+    if name != "var":
+        assert getattr(zeros(0, 3), name)(axis=1).shape == (0,)
+
+
+def test_means_of_many_numbers_of_float16():
+    """A sum above 65,504 is infinite in float16, and so is a count: a batch of 100,000 ones had the mean NaN."""
+    x = Tensor(np.full(100_000, 3.0), F16, requires_grad=True)
+    x.mean().backward()
+    assert (x.mean().item(), x.mean().dtype, x.var().dtype) == (3.0, F16, F16)
+    np.testing.assert_allclose(x.grad, 1e-5, rtol=5e-3)
+    assert Tensor(np.tile([-100.0, 100.0], 50_000), F16).var(correction=0).item() == 10_000
+
+
 def test_means_of_empty_results_do_not_divide_by_zero():
     assert zeros(0, 3).mean(axis=1).shape == (0,) and zeros(0, 3).sum(axis=0).tolist() == [0.0, 0.0, 0.0]
 
@@ -535,6 +604,19 @@ def test_means_of_empty_results_do_not_divide_by_zero():
 def test_the_mean_of_a_large_float32_tensor_keeps_its_digits():
     """A running sum in float32 would stop growing at 2 ** 24."""
     assert full((20_000_000,), 1.0).mean().item() == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("count", [1025, 70_000, 1_000_000])
+def test_sums_of_many_rows_keep_their_digits(count: int):
+    """Rows added one after the other round each time: over axis 0 the mean of 20,000,000 rows of ones was 0.84."""
+    x = Tensor(np.full((count, 2), 0.1, F32))
+    exact = np.float64(np.float32(0.1))
+    for axis, keepdims, shape in ((0, False, (2,)), (-2, True, (1, 2))):
+        assert x.mean(axis, keepdims).shape == x.sum(axis, keepdims).shape == shape
+        np.testing.assert_allclose(x.mean(axis, keepdims).numpy(), np.full(shape, exact), rtol=1e-6)
+        np.testing.assert_allclose(x.sum(axis, keepdims).numpy(), np.full(shape, count * exact), rtol=1e-6)
+    assert Tensor(np.ones((5000, 2, 3)), F64).sum(axis=0).tolist() == [[5000.0] * 3] * 2
+    assert Tensor(np.ones((5000, 2)), I64).sum(axis=0).dtype == I64
 
 
 # --- matrix products ------------------------------------------------------------------------------------------------

@@ -130,6 +130,14 @@ def test_a_gradient_whose_squares_overflow_is_clipped_all_the_same() -> None:
     assert_allclose([*w.grad, *other.grad], [0.6, 0.0, -0.8], rtol=1e-6)
 
 
+def test_a_norm_of_many_float16_numbers() -> None:
+    # catches a sum of squares in float16, which no division by the largest number makes smaller: it never came back
+    w = Parameter(np.zeros(90_000), np.float16)
+    w.grad = np.ones(90_000, np.float16)
+    assert clip_grad_norm([w], 30.0) == pytest.approx(300.0)
+    assert_allclose(w.grad, 0.1, rtol=1e-3)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_gradient_that_is_no_number_is_an_error(bad: float) -> None:
     # catches max_norm / nan: every gradient, and after the step every weight, would be NaN
@@ -188,6 +196,20 @@ def test_schedules_stay_where_they_end() -> None:
         schedule.step()
         rates.append(optimizer.param_groups[0]["lr"])
     assert_allclose(rates[6:], 0.1)
+
+
+def test_a_warmup_reaches_the_lr_that_the_schedule_after_it_began_with() -> None:
+    # catches bases read after the schedule to come has set its own first lr: the whole run was half as fast
+    class Inverse(Schedule):
+        def rate(self, base: float, t: int) -> float:
+            return base / (t + 2)
+
+    optimizer = SGD([{"params": [Parameter([0.0])]}, {"params": [Parameter([0.0])], "lr": 0.5}], lr=1.0)
+    schedule, rates = WarmupSchedule(optimizer, 2, Inverse(optimizer)), []
+    for _ in range(4):
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        schedule.step()
+    assert_allclose(rates, [[0.5, 0.25], [1.0, 0.5], [0.5, 0.25], [1 / 3, 1 / 6]])
 
 
 def test_a_schedule_goes_on_from_its_state() -> None:
@@ -670,6 +692,18 @@ def damaged(path: Path) -> Iterator[tuple[str, bytes]]:
     other = io.BytesIO()
     np.savez(other, text=np.array([{"a": 1}], dtype=object))
     yield "pickle", other.getvalue()
+    entry = good.index(b"PK\x01\x02")  # of the directory: 8 and 10 bytes on are its flags and its kind of compression
+    for place, name in ((8, "encrypted"), (8, "patched"), (10, "unknown compression")):
+        bit = 32 if name == "patched" else 1
+        yield name, good[: entry + place] + bytes([good[entry + place] | bit]) + good[entry + place + 1 :]
+    for key in ("model", "random", "extra"):
+        with np.load(path) as parts:
+            meta = json.loads(parts["text"].tobytes())
+            arrays = [parts[f"arr_{number}"] for number in range(len(parts.files) - 1)]
+        del meta["content"][key]
+        other = io.BytesIO()
+        np.savez(other, *arrays, text=np.frombuffer(json.dumps(meta).encode(), np.uint8))
+        yield f"without {key}", other.getvalue()
     other = io.BytesIO()
     with zipfile.ZipFile(other, "w") as archive:
         archive.writestr("text.npy", b"no array")
@@ -692,6 +726,40 @@ def test_damaged_and_foreign_files_are_refused_and_change_nothing(tmp_path: Path
         trainer.load(tmp_path / "missing.npz")
     assert_same(weights(trainer), before)
     assert generator().bit_generator.state == random
+
+
+def test_a_trainer_refuses_what_no_trainer_saved(tmp_path: Path) -> None:
+    # catches a KeyError of 'epoch' after model and optimizer were changed
+    path = tmp_path / "model.npz"
+    trainer, other = everything(1), everything(2)
+    save_checkpoint(path, other.model, other.optimizer, other.schedule, epoch=3)
+    before, random = weights(trainer), generator().bit_generator.state
+    with pytest.raises(ValueError, match=r"model\.npz does not say how far training was: .* load_checkpoint reads"):
+        trainer.load(path)
+    assert_same(weights(trainer), before)
+    assert generator().bit_generator.state == random
+
+
+def test_random_numbers_of_another_kind_change_nothing(tmp_path: Path) -> None:
+    # catches a model that was loaded before the state of the generator turns out not to fit
+    path = tmp_path / "run.npz"
+    net, other = Linear(2, 2), Linear(2, 2)
+    save_checkpoint(path, net)
+    with np.load(path) as parts:
+        meta = json.loads(parts["text"].tobytes())
+        arrays = [parts[f"arr_{number}"] for number in range(len(parts.files) - 1)]
+    meta["content"]["random"]["bit_generator"] = "MT19937"
+    np.savez(path, *arrays, text=np.frombuffer(json.dumps(meta).encode(), np.uint8))
+    before = other.state_dict()
+    with pytest.raises(ValueError, match="PCG64"):
+        load_checkpoint(path, other)
+    assert_same(other.state_dict(), before)
+
+
+def test_a_checkpoint_of_nothing(tmp_path: Path) -> None:
+    # catches a module without layers that counts as false
+    save_checkpoint(tmp_path / "run.npz", Sequential(), epoch=3)
+    assert load_checkpoint(tmp_path / "run.npz", Sequential()) == {"epoch": 3}
 
 
 def test_a_checkpoint_that_does_not_fit_changes_nothing(tmp_path: Path) -> None:
