@@ -170,7 +170,7 @@ def test_scaffold_takes_the_notebook_that_is_left(learner: Learner) -> None:
 
 
 def test_reset_asks_and_undo_brings_the_work_back(learner: Learner) -> None:
-    """Catches work that is gone after an answer nobody gave."""
+    """Catches work that is gone after an answer nobody gave, and a no that is called an interruption."""
     first = learner.lesson("1").read_bytes()
     learner.solve("1")
     mine = learner.lesson("1").read_bytes()
@@ -179,7 +179,8 @@ def test_reset_asks_and_undo_brings_the_work_back(learner: Learner) -> None:
     assert "--yes" in refused.err
     assert learner.tito("module", "reset", "1", "--json").json["error"] == "UsageError"
     for answer in ("n\n", "\n", "", "maybe\n"):
-        assert learner.tito("module", "reset", "1", typed=answer).code == 130
+        kept = learner.tito("module", "reset", "1", typed=answer)
+        assert (kept.code, kept.err.endswith("[y/N] left as it is; nothing was changed\n")) == (130, True)
     assert learner.lesson("1").read_bytes() == mine
     assert learner.tito("module", "reset", "1", typed="y\n").code == 0
     assert learner.lesson("1").read_bytes() == first
