@@ -197,7 +197,7 @@ def test_reset_of_the_tests_keeps_the_code(learner: Learner) -> None:
     assert learner.tito("module", "test", "1").code == 4
     done = learner.tito("module", "reset", "1", "--tests")
     assert done.code == 0
-    assert "put back 1 test cells" in done.out
+    assert "put back 1 test cell of" in done.out
     assert learner.lesson("1").read_bytes() == mine
     assert "put back 0" in learner.tito("module", "reset", "1", "--tests").out
 
@@ -219,7 +219,7 @@ def test_deleted_test_cells_come_back_in_their_place(learner: Learner, name: str
     left = cells[:at] if to_the_end else cells[:at] + cells[at + 1 :]
     learner.lesson("1").write_text("# %%".join(left).rstrip("\n"), encoding="utf-8")  # and no final newline
     assert learner.tito("module", "test", "1").code == 4
-    assert "put back 1 test cells" in learner.tito("module", "reset", "1", "--tests").out
+    assert "put back 1 test cell of" in learner.tito("module", "reset", "1", "--tests").out
     assert learner.tito("module", "test", "1").code == 0
     text = learner.lesson("1").read_text(encoding="utf-8")
     assert text.index("def test_unit_double") > text.index("def double")
