@@ -24,6 +24,7 @@ _FRONT = re.compile(r"\A# ---\n(?:#.*\n)*?# ---\n\n*")
 _KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=")
 _KIND = re.compile(r"\[(markdown|md|raw)\]")
 _DIRECTIVE = re.compile(r"^#\|\s*(\w+)\s*(.*?)\s*$")
+_REPAIR = "repair it, or make it anew from the script: tito module sync MODULE --keep py"
 _GRADE_ID = re.compile(r"^[A-Za-z0-9_-]+$")
 
 
@@ -331,7 +332,7 @@ def from_ipynb(text: str, header: str, name: str = "the notebook") -> Notebook:
         document = jupytext.reads(text, fmt="ipynb")
         percent = jupytext.writes(document, fmt="py:percent")
     except Exception as error:  # nbformat has no common base for what it raises on a broken file
-        raise MalformedNotebook(f"{name} is not a valid notebook: {error}.", "repair it, or: tito undo") from None
+        raise MalformedNotebook(f"{name} is not a valid notebook: {error}.", _REPAIR) from None
     front = _FRONT.match(header.removeprefix("\ufeff").replace("\r\n", "\n"))
     return replace(parse(percent, name), header=front[0] if front else "")
 
@@ -345,5 +346,5 @@ def ipynb_fingerprint(text: str, name: str = "the notebook") -> str:
         cells = json.loads(text)["cells"]
         written = [[cell["cell_type"], "".join(cell["source"])] for cell in cells]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise MalformedNotebook(f"{name} is not a valid notebook: {error!r}.", "repair it, or: tito undo") from None
+        raise MalformedNotebook(f"{name} is not a valid notebook: {error!r}.", _REPAIR) from None
     return hashlib.sha256(json.dumps(written).encode()).hexdigest()

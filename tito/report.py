@@ -110,6 +110,12 @@ class TestReport:
         """The first test that did not pass."""
         return next((case for case in self.cases if case.outcome is not Outcome.PASSED), None)
 
+    @property
+    def never_began(self) -> bool:
+        """Whether the lesson as a whole stands in the way, so that no test can be helped along."""
+        first = self.first_failure
+        return bool(self.message) and first is not None and first.outcome is Outcome.NOT_RUN
+
     def to_json(self) -> dict[str, Any]:
         """The report as one JSON document."""
         return {

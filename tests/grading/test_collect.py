@@ -350,6 +350,24 @@ def test_times_are_kept_as_nbgrader_writes_them(place: Place, source: Path, tmp_
         collect(place, MODULE, source, timestamps=table)
 
 
+def test_a_table_of_times_corrects_what_is_there_and_a_later_copy_does_not(
+    place: Place, source: Path, tmp_path: Path
+) -> None:
+    """Catches a collect that shows a time which nothing is graded by, and a copied file that makes its student late."""
+    written = place.submitted("alice", MODULE) / "timestamp.txt"
+    fill(source, {"alice.py": PY})
+    collect(place, MODULE, source)
+    fill(source, {"alice.py": PY}, WRITTEN + 60)
+    (again,) = collect(place, MODULE, source).submissions
+    assert again.action is Action.UNCHANGED
+    assert (again.at, written.read_text(encoding="utf-8")) == (stamp(WRITTEN), stamp(WRITTEN) + "\n")
+    table = tmp_path / "times.csv"
+    table.write_text(f"id,timestamp\nalice,{stamp(WRITTEN + 5)}\n", encoding="utf-8")
+    (corrected,) = collect(place, MODULE, source, timestamps=table).submissions
+    assert corrected.action is Action.UNCHANGED
+    assert (corrected.at, written.read_text(encoding="utf-8")) == (stamp(WRITTEN + 5), stamp(WRITTEN + 5) + "\n")
+
+
 @pytest.mark.parametrize(("text", "seconds"), [(stamp(WRITTEN + 0.25), WRITTEN + 0.25), ("2023-11-14", 1699920000.0)])
 def test_times_are_read(text: str, seconds: float) -> None:
     """Catches a timestamp that is read in another time zone than it was written in."""

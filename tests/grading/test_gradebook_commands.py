@@ -50,7 +50,8 @@ def test_a_report_is_shown_and_written(teacher: Learner) -> None:
 
 def test_feedback_is_one_page_a_student(teacher: Learner) -> None:
     """Catches pages in the wrong folder, and one for everybody where one was asked for."""
-    assert teacher.tito("grade", "feedback", "03", "--student", "bob").code == 0
+    one = teacher.tito("grade", "feedback", "03", "--student", "bob")
+    assert (one.code, "03_layers: 1 page in" in one.out) == (0, True)
     pages = teacher.root / "grading" / "feedback"
     assert [path.name for path in pages.iterdir()] == ["bob"]
     done = teacher.tito("grade", "feedback", "03")

@@ -773,10 +773,13 @@ def test_a_killed_grader_leaves_no_process(level: Isolation, tmp_path: Path) -> 
             from sandboxes import children, job, opened
             from tito.grading.sandbox.isolation import Isolation
             sandbox = opened(Isolation({level.value!r}))
-            sandbox.run(job("1"))
-            few = len(children())
-            threading.Thread(target=lambda: sandbox.run(job("import time\\ntime.sleep(600)")), daemon=True).start()
-            while len(children()) == few:
+            few = []
+            def work():
+                sandbox.run(job("1"))
+                few.append(len(children()))
+                sandbox.run(job("import time\\ntime.sleep(600)"))
+            threading.Thread(target=work, daemon=True).start()
+            while not few or len(children()) == few[0]:
                 time.sleep(0.01)
             print(*children(), sandbox._folder.root, flush=True)
             time.sleep(600)

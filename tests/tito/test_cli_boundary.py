@@ -81,6 +81,23 @@ def test_errors_are_on_stderr_with_their_code_and_what_to_do(
         assert says in told.json["message"] and told.json["hint"]
 
 
+@pytest.mark.parametrize(
+    ("words", "ways"),
+    [
+        (["hint", "1"], "tito module hint"),
+        (["check"], "tito analyze check or tito dev check"),
+        (["modul", "test", "1"], "tito --help"),
+    ],
+    ids=str,
+)
+def test_a_command_without_its_group_is_found(learner: Learner, words: list[str], ways: str) -> None:
+    """Catches an answer to `tito hint` that offers `tito init`."""
+    done = learner.tito(*words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith(f"\nnext: {ways}\n")
+    assert ("init" in done.err) is False
+
+
 def test_no_command_at_all_is_help_and_a_usage_error(learner: Learner) -> None:
     """Catches an empty answer to the first thing that anybody types, and help that is no JSON under --json."""
     for words in ([], ["module"], ["config"]):

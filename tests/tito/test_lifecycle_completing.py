@@ -200,7 +200,7 @@ def test_undo_takes_a_completion_back_whole(learner: Learner) -> None:
 
 
 def test_undo_by_number_undo_of_undo_and_history(learner: Learner) -> None:
-    """Catches an undo that picks the wrong change, and an undone undo that does not count as one."""
+    """Catches an undo of the wrong change, an undone undo that does not count as one, and a list that hides which."""
     texts = []
     for code in ("a = 1", "b = 2", "c = 3"):
         learner.append("1", code)
@@ -219,6 +219,8 @@ def test_undo_by_number_undo_of_undo_and_history(learner: Learner) -> None:
     assert text() == texts[0]
     learner.tito("undo", "4")  # 7 takes back 4, so that 3 stands again
     assert text() == stub
+    plain = learner.tito("history", "--plain").out.splitlines()
+    assert [line[0] for line in plain if ", undone, files modules/" in line] == ["4", "2", "1"]
     document = learner.tito("history", "--json").json
     assert [entry["number"] for entry in document["entries"]] == [7, 6, 5, 4, 3, 2, 1]
     assert sorted(document["undone"]) == [1, 2, 4]

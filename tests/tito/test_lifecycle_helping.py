@@ -64,11 +64,13 @@ def test_hints_that_are_missing_or_damaged_are_said(learner: Learner, content: s
 
 @pytest.mark.parametrize(("code", "says"), [("1 / 0", "ZeroDivisionError"), ("x = = 1", "syntax error")])
 def test_no_hint_for_a_file_that_does_not_load(learner: Learner, code: str, says: str) -> None:
-    """Catches a hint about a test that never ran."""
+    """Catches a hint about a test that never ran, and a test that sends to the hint which sends back to the test."""
     learner.append("1", code)
+    way = "next: correct that, then: tito module test 01_alpha\n"
     done = learner.tito("module", "hint", "1")
     assert (done.code, done.out) == (1, "")
-    assert says in done.err
+    assert says in done.err and done.err.endswith(way)
+    assert learner.tito("module", "test", "1").out.endswith(way)
     assert hints(learner) == {}
 
 

@@ -170,7 +170,7 @@ def test_scaffold_takes_the_notebook_that_is_left(learner: Learner) -> None:
 
 
 def test_reset_asks_and_undo_brings_the_work_back(learner: Learner) -> None:
-    """Catches work that is gone after an answer nobody gave."""
+    """Catches work that is gone after an answer nobody gave, and a no that is called an interruption."""
     first = learner.lesson("1").read_bytes()
     learner.solve("1")
     mine = learner.lesson("1").read_bytes()
@@ -179,7 +179,8 @@ def test_reset_asks_and_undo_brings_the_work_back(learner: Learner) -> None:
     assert "--yes" in refused.err
     assert learner.tito("module", "reset", "1", "--json").json["error"] == "UsageError"
     for answer in ("n\n", "\n", "", "maybe\n"):
-        assert learner.tito("module", "reset", "1", typed=answer).code == 130
+        kept = learner.tito("module", "reset", "1", typed=answer)
+        assert (kept.code, kept.err.endswith("[y/N] left as it is; nothing was changed\n")) == (130, True)
     assert learner.lesson("1").read_bytes() == mine
     assert learner.tito("module", "reset", "1", typed="y\n").code == 0
     assert learner.lesson("1").read_bytes() == first
@@ -196,7 +197,7 @@ def test_reset_of_the_tests_keeps_the_code(learner: Learner) -> None:
     assert learner.tito("module", "test", "1").code == 4
     done = learner.tito("module", "reset", "1", "--tests")
     assert done.code == 0
-    assert "put back 1 test cells" in done.out
+    assert "put back 1 test cell of" in done.out
     assert learner.lesson("1").read_bytes() == mine
     assert "put back 0" in learner.tito("module", "reset", "1", "--tests").out
 
@@ -218,7 +219,7 @@ def test_deleted_test_cells_come_back_in_their_place(learner: Learner, name: str
     left = cells[:at] if to_the_end else cells[:at] + cells[at + 1 :]
     learner.lesson("1").write_text("# %%".join(left).rstrip("\n"), encoding="utf-8")  # and no final newline
     assert learner.tito("module", "test", "1").code == 4
-    assert "put back 1 test cells" in learner.tito("module", "reset", "1", "--tests").out
+    assert "put back 1 test cell of" in learner.tito("module", "reset", "1", "--tests").out
     assert learner.tito("module", "test", "1").code == 0
     text = learner.lesson("1").read_text(encoding="utf-8")
     assert text.index("def test_unit_double") > text.index("def double")

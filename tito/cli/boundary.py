@@ -7,6 +7,7 @@ import functools
 import inspect
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ class Session:
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise typer.Abort
+            raise Interrupted("left as it is; nothing was changed")
 
     @contextlib.contextmanager
     def working(self, total: int = 0) -> Iterator[Callable[[str, bool], None]]:
@@ -353,4 +354,17 @@ def _from_usage(error: Exception) -> TitoError | None:
         return None
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "tito"
-    return UsageError(str(describe()), f"{path} --help")
+    message = str(describe())
+    if homes := _homes(context, message):
+        return UsageError(message.partition(" Did you mean")[0], " or ".join(homes))
+    return UsageError(message, f"{path} --help")
+
+
+def _homes(context: Any, message: str) -> list[str]:
+    """The full names of the commands of groups that somebody typed without the group, such as `tito hint`."""
+    wanted = re.match(r"No such command '(.+?)'", message)
+    if context is None or wanted is None:
+        return []
+    groups = getattr(context.command, "commands", {}).items()
+    found = [name for name, group in groups if wanted[1] in getattr(group, "commands", {})]
+    return [f"{context.command_path} {name} {wanted[1]}" for name in found]

@@ -9,6 +9,7 @@ import typer
 from tito.cli.boundary import Session, command, new_app
 from tito.cli.options import JunitOption, ModuleArg, YesOption
 from tito.errors import UsageError
+from tito.render.blocks import counted
 
 app = new_app("Work on one module: test it, get a hint, complete it.")
 
@@ -217,7 +218,9 @@ def reset(
     target = session.module(module)
     if tests:
         count = setup.restore_tests(session.workspace, target)
-        return session.say(f"put back {count} test cells of {target.lesson}", f"tito module test {target.folder}")
+        return session.say(
+            f"put back {counted(count, 'test cell')} of {target.lesson}", f"tito module test {target.folder}"
+        )
     setup.refuse_in_course(session.workspace, "reset")
     session.confirm(f"Replace {target.lesson} by its stub? Your version stays in tito history.", yes)
     setup.reset(session.workspace, target)

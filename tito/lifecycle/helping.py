@@ -112,8 +112,9 @@ def _first_failing(report: TestReport, ladder: Mapping[str, list[str]]) -> str:
     first = report.first_failure
     if first is None:
         return ""
-    if report.message and first.outcome == "not run":
-        raise LearnerError(f"{report.verdict}: {report.message}", report.hint or f"tito module test {report.module}")
+    if report.never_began:
+        way = report.hint or f"correct that, then: tito module test {report.module}"
+        raise LearnerError(f"{report.verdict}: {report.message}", way)
     if first.name not in ladder:
         raise UsageError(
             f"There are no hints for {first.name}, which does not pass.", f"tito module test {report.module}"

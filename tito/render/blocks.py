@@ -87,6 +87,11 @@ class Next:
 Block = Text | Verbatim | Table | Beside | Next
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 page, 2 pages."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def plain_field(value: Field) -> str:
     """A field as words alone."""
     return value.word if isinstance(value, Mark) else value

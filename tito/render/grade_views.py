@@ -10,7 +10,7 @@ from tito.grading.intake.collect import Collected
 from tito.grading.intake.keeping import Action, printable
 from tito.grading.records import GradeRecord, Status
 from tito.grading.releasing import Released
-from tito.render.blocks import Block, Field, Mark, Next, Table, Text
+from tito.render.blocks import Block, Field, Mark, Next, Table, Text, counted
 
 _KINDS = {Status.GRADED: "ok", Status.UNREADABLE: "bad", Status.UNGRADABLE: "warn"}
 SHOWN = 40  # submissions in the table; a report shows all
@@ -93,7 +93,7 @@ def _summary(facts: Autograded) -> str:
     if facts.left:
         parts.append(f"{facts.left} left")
     rate = f", {facts.new / facts.seconds:.1f} a second" if facts.new and facts.seconds else ""
-    return f"{facts.module}: {', '.join(parts)}; {facts.seconds:.1f} s with {facts.jobs} workers{rate}"
+    return f"{facts.module}: {', '.join(parts)}; {facts.seconds:.1f} s with {counted(facts.jobs, 'worker')}{rate}"
 
 
 def _next(facts: Autograded) -> str:

@@ -9,7 +9,7 @@ from tito.grading.books.grade_export import Exported
 from tito.grading.books.regrade import Move, Plan
 from tito.grading.books.reporting import Report, StudentRow, cells_of, difficulty_cells, summary
 from tito.grading.intake.keeping import printable
-from tito.render.blocks import Block, Field, Mark, Next, Table, Text, Verbatim
+from tito.render.blocks import Block, Field, Mark, Next, Table, Text, Verbatim, counted
 
 _BAR = 40  # characters of the longest bar
 _KINDS = {"complete": "ok", "unreadable": "bad", "ungradable": "warn"}
@@ -79,7 +79,7 @@ def feedback(facts: FeedbackWritten) -> Iterator[Block]:
         yield Text(f"{student}: no page: {why}", "warn")
     if facts.incomplete:
         yield Text(f"with answers that are not graded yet: {len(facts.incomplete)}", "warn")
-    yield Text(f"{facts.module}: {len(facts.students)} pages in {facts.folder}", "ok")
+    yield Text(f"{facts.module}: {counted(len(facts.students), 'page')} in {facts.folder}", "ok")
     yield Next("tito grade manual" if facts.incomplete else f"tito grade export {facts.module}")
 
 

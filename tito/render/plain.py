@@ -28,5 +28,5 @@ def _table(table: Table) -> Iterator[str]:
         yield f"{table.title}:"
     for row in [*table.rows, table.footer] if table.footer else table.rows:
         first, *others = (plain_field(value) for value in row)
-        named = [f"{name} {value}" for name, value in zip(table.columns[1:], others, strict=False) if value]
+        named = [f"{name} {value}".lstrip() for name, value in zip(table.columns[1:], others, strict=False) if value]
         yield f"{first}: {', '.join(named)}" if named else first

@@ -9,7 +9,7 @@ from tito.lifecycle.exporting import Exported, ExportState
 from tito.lifecycle.helping import Difference, Hint, Points, Solution
 from tito.lifecycle.setup import Initialised
 from tito.lifecycle.undoing import Past, Undone
-from tito.render.blocks import Beside, Block, Field, Mark, Next, Table, Text, Verbatim
+from tito.render.blocks import Beside, Block, Field, Mark, Next, Table, Text, Verbatim, counted
 from tito.report import CaseResult, Outcome, TestReport, Verdict
 
 _OUTCOME_KINDS = {Outcome.PASSED: "ok", Outcome.SKIPPED: "warn", Outcome.NOT_RUN: "wait"}
@@ -69,7 +69,10 @@ def _basis(facts: TestReport) -> str:
 def _next_after_test(facts: TestReport) -> str:
     if facts.verdict is Verdict.PASSED:
         return f"tito module complete {facts.module}"
-    return facts.hint or f"tito module hint {facts.module}"
+    if facts.hint:
+        return facts.hint
+    way = "correct that, then: tito module test" if facts.never_began else "tito module hint"
+    return f"{way} {facts.module}"
 
 
 def completed(facts: Completed) -> Iterator[Block]:
@@ -93,7 +96,9 @@ def why(facts: Completed) -> Iterator[Block]:
 def initialised(facts: Initialised) -> Iterator[Block]:
     """A workspace that was made or updated."""
     if facts.updated:
-        yield Text(f"{facts.root}: {len(facts.written)} files brought up to date; no lesson was touched", "ok")
+        yield Text(
+            f"{facts.root}: {counted(len(facts.written), 'file')} brought up to date; no lesson was touched", "ok"
+        )
         for name in facts.written:
             yield Text(f"  {name}")
     else:

@@ -213,9 +213,9 @@ def _take(place: Place, module: Module, student: str, hand: _Hand, times: dict[s
         raise NoSureChoice("a text was typed on the page, and no file handed in")
     files = [file for item in hand.files for file in opened(item)]
     choice = choose(files, place.course, module)
-    at = times.get(student)
-    at = _handed_in_at(choice, files) if at is None else at
-    action = keep(place, student, module, choice.ending, choice.file.read(), at)
+    told = times.get(student)
+    at = _handed_in_at(choice, files) if told is None else told
+    action, at = keep(place, student, module, choice.ending, choice.file.read(), at, told=told is not None)
     return Taken(student, choice.file.origin, action, stamp(at), hand.sender.late, choice.notes)
 
 

@@ -65,12 +65,22 @@ def submission_file(place: Place, student: str, module: Module) -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
-def keep(place: Place, student: str, module: Module, ending: str, data: bytes, at: float) -> Action:
-    """Put a submission at its place under the lock; OSError leaves the one before."""
+def keep(
+    place: Place, student: str, module: Module, ending: str, data: bytes, at: float, *, told: bool = False
+) -> tuple[Action, float]:
+    """Put a submission at its place under the lock, and say when it was handed in; OSError leaves the one before.
+
+    What is there already keeps its time, since a copy has a later one, unless a person told another.
+    """
     name = f"{notebook_name(module)}.{ending}"
     with locked(place):
         _finish(place, student, module)
         action = _action(place, student, module, name, data, at)
+        if action is Action.UNCHANGED:
+            before = _stored_time(place.submitted(student, module))
+            if before is not None and not told:
+                return action, before
+            _write_stamp(place.submitted(student, module), at)
         if action in (Action.NEW, Action.REPLACED):
             target = place.submitted(student, module)
             begun = _beside(target, "begun")
@@ -80,7 +90,7 @@ def keep(place: Place, student: str, module: Module, ending: str, data: bytes, a
             _write(begun / TIMESTAMP, (stamp(at) + "\n").encode())
             begun.rename(_beside(target, "next"))  # from here on, the next collect would finish it
             _finish(place, student, module)
-        return action
+        return action, at
 
 
 def finish(place: Place, module: Module) -> None:
@@ -102,9 +112,20 @@ def _action(place: Place, student: str, module: Module, name: str, data: bytes, 
         return Action.NEW
     if there.name == name and there.read_bytes() == data:
         return Action.UNCHANGED
-    stored = there.with_name(TIMESTAMP)
-    before = seconds_of(stored.read_text(encoding="utf-8", errors="replace")) if stored.is_file() else None
+    before = _stored_time(there.parent)
     return Action.OLDER if before is not None and at < before - 1e-6 else Action.REPLACED
+
+
+def _stored_time(folder: Path) -> float | None:
+    stored = folder / TIMESTAMP
+    return seconds_of(stored.read_text(encoding="utf-8", errors="replace")) if stored.is_file() else None
+
+
+def _write_stamp(folder: Path, at: float) -> None:
+    """Write a time at once or not at all."""
+    fresh = folder / f".{TIMESTAMP}"
+    _write(fresh, (stamp(at) + "\n").encode())
+    fresh.replace(folder / TIMESTAMP)
 
 
 def _finish(place: Place, student: str, module: Module) -> None:

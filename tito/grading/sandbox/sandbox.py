@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,7 @@ class Sandbox:
         self._known, self._reference = known, reference
         self._folder: Folder | None = None
         self._zygote: Zygote | None = None
+        self._thread: threading.Thread | None = None  # that started it
 
     @property
     def isolation_text(self) -> str:
@@ -106,7 +108,10 @@ class Sandbox:
         self._end()
 
     def _warm(self) -> Zygote:
+        if self._thread is not threading.current_thread():
+            self._end()  # the kernel ends it with the thread that started it, perhaps in the middle of this job
         if self._zygote is None:
+            self._thread = threading.current_thread()
             self._folder = Folder(self.package)
             try:
                 plan = planned(self.isolation, self._folder, self.limits)
