@@ -225,6 +225,17 @@ ODD_CELLS: list[tuple[object, str, str]] = [
     ({"cell_type": "code", "source": "if x:\n    %time f()"}, "if x:\n    f()", "commands of the"),
     ({"cell_type": "code", "source": "x = (5\n% 3)"}, "x = (5\n% 3)", ""),
     ({"cell_type": "code", "source": "def f(:\n%x"}, "def f(:\n%x", ""),
+    (
+        {"cell_type": "code", "source": "x = (5\n    % (3)\n    != 2)\n%timeit x"},
+        "x = (5\n    % (3)\n    != 2)\n# %timeit x",
+        "commands of the",
+    ),
+    ({"cell_type": "code", "source": "% matplotlib inline\nx = 1"}, "# % matplotlib inline\nx = 1", "commands of the"),
+    (
+        {"cell_type": "code", "source": "!pip install \\\n  x \\\n  y\nf = !ls \\\n  z\nx = 1"},
+        "# !pip install \\\n#   x \\\n#   y\nf = []  # !ls \\\n#   z\nx = 1",
+        "commands of the",
+    ),
 ]
 
 
