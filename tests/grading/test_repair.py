@@ -361,6 +361,20 @@ def test_helpers_in_an_edited_test_stay() -> None:
     assert "def mine():\n    return 1" in sources and "mine()" in sources
 
 
+def test_helpers_in_an_own_version_of_a_test_stay() -> None:
+    """Catches a solution that fails because a helper of it stood beside the student's own test, without an id."""
+    page = solved("03")
+    source = "def mine():\n    return 1\n\n\ndef test_unit_matmul():\n    assert mine() == 1"
+    page.insert(at(page, "matmul"), {"cell_type": "code", "source": source, "metadata": {}})
+    page[at(page, "matmul")]["source"] += "\n\n\nmine()"
+    result = repaired(page)
+    check_tests(result)
+    sources = [cell.source for cell in result.cells]
+    helper = sources.index("def mine():\n    return 1")
+    assert helper < next(i for i, text in enumerate(sources) if text.endswith("mine()"))
+    assert not any("assert mine()" in text for text in sources)
+
+
 def test_cells_that_came_apart_stay_near() -> None:
     """Catches a test that runs before the code that it tests, or a base class after what is derived from it."""
     page = solved("03")

@@ -161,11 +161,12 @@ def _without_tests(course: Sequence[CourseCell], pieces: list[Piece], found: Mat
         elif name:
             same = _is(piece, tests[name])
             told.found(name, found, "" if same else f"The test {name} had been edited; the course's test is run.")
-            kept += [] if same else _own_helpers(piece, tests[name], pieces)
+            kept += [] if same else _own_helpers(piece, tests[name].names.bound, pieces)
         elif copied and any(_is(piece, tests[each]) for each in copied):
             told.unnamed.append((piece, copied[0]))
         elif copied:
             found.repairs.append(f"Cell {piece.number} is a copy of the test {listed(copied)}; it was left out.")
+            kept += _own_helpers(piece, frozenset().union(*(tests[each].names.bound for each in copied)), pieces)
         else:
             kept.append(piece)
     told.finish(places, found)
@@ -219,10 +220,10 @@ def _is(piece: Piece, test: CourseCell) -> bool:
     return normal(piece.source) in (test.released_text, test.text)
 
 
-def _own_helpers(piece: Piece, cell: CourseCell, pieces: Sequence[Piece]) -> list[Piece]:
-    """What a student wrote into a test cell that other cells of theirs use, as a piece."""
+def _own_helpers(piece: Piece, given: frozenset[str], pieces: Sequence[Piece]) -> list[Piece]:
+    """What a student wrote into a test cell that other cells of theirs use, as a piece; the course gave the rest."""
     used = {name for each in pieces if each is not piece for name in each.names.used}
-    own = (piece.names.bound - cell.names.bound) & used
+    own = (piece.names.bound - given) & used
     return [replace(piece, source=excerpt(piece.source, own), grade_id="")] if own else []
 
 
