@@ -116,6 +116,7 @@ TRICKS = {
     "helper_below": full(),
     "worker_threads": full(),
     "shadowed_names": full(),
+    "names_deleted": full(),
     "own_subclass": full(),
     "slow_import": full(),
     "out_of_order": full(),
