@@ -268,9 +268,14 @@ def linear_is_differentiable(lesson, rng):
     """Results ask for gradients, since weights do, and follow a change of the weights."""
     layer = _linear(lesson, rng.normal(size=(3, 2)), rng.normal(size=2))
     x = Tensor(rng.normal(size=(4, 3)))
-    y = layer(x)
+    y, bare = layer(x), _linear(lesson, rng.normal(size=(3, 2)))
     layer.weight.data *= 2  # no gradient: the numbers that the next call must use
-    return {"first": y, "second": layer(x), "gradients": [y.requires_grad, layer(x).requires_grad], "input": x}
+    return {
+        "first": y,
+        "second": layer(x),
+        "gradients": [each.requires_grad for each in (y, layer(x), bare(x))],
+        "input": x,
+    }
 
 
 def linear_refusals(lesson, rng):
@@ -282,7 +287,7 @@ def linear_refusals(lesson, rng):
         "width": _refusal(lambda: layer(wrong), ValueError, str(size), str(wrong.shape)),
         "a number": _refusal(lambda: layer(Tensor(1.0)), ValueError, str(size)),
         "no inputs": _refusal(lambda: lesson.Linear(0, 3), ValueError),
-        "fits": layer(Tensor(np.zeros((2, size)))),
+        "fits": _linear(lesson, np.ones((size, 3)))(Tensor(np.zeros((2, size)))),
     }
 
 

@@ -368,6 +368,27 @@ def test_a_table_of_times_corrects_what_is_there_and_a_later_copy_does_not(
     assert (corrected.at, written.read_text(encoding="utf-8")) == (stamp(WRITTEN + 5), stamp(WRITTEN + 5) + "\n")
 
 
+def test_an_archive_does_not_say_when_it_was_handed_in(place: Place, source: Path) -> None:
+    """Catches a student who sets back the times in an archive, and a later version that counts as the older one."""
+    told = {"layers_dev.py": PY, "timestamp.txt": b"2015-02-02 15:58:23 UTC\n"}
+    fill(source, {"alice.zip": zipped(told)}, WRITTEN + 3600)
+    fill(source, {"bob/work.zip": zipped(told)}, WRITTEN + 3600)
+    fill(source, {"bob/timestamp.txt": b"2020-01-02 03:04:05 UTC\n"})
+    moodle = "Carol Smith_9003_assignsubmission_file_"
+    fill(source, {f"{moodle}/{name}": data for name, data in told.items()})
+    collected = collect(place, MODULE, source)
+    times = {each.student: each.at for each in collected.submissions}
+    assert times == {
+        "Carol-Smith": stamp(WRITTEN),
+        "alice": stamp(WRITTEN + 3600),
+        "bob": "2020-01-02 03:04:05.000000 UTC",
+    }
+    later = {"layers_dev.py": PY + b"\n# more\n", "timestamp.txt": b"2014-01-01 00:00:00 UTC\n"}
+    fill(source, {"alice.zip": zipped(later)}, WRITTEN + 7200)
+    assert collect(place, MODULE, source).count(Action.REPLACED) == 1
+    assert submitted(place)["alice/03_layers/layers_dev.py"] == later["layers_dev.py"]
+
+
 @pytest.mark.parametrize(("text", "seconds"), [(stamp(WRITTEN + 0.25), WRITTEN + 0.25), ("2023-11-14", 1699920000.0)])
 def test_times_are_read(text: str, seconds: float) -> None:
     """Catches a timestamp that is read in another time zone than it was written in."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from grading.lessons import Page, assignment, ipynb, ipynb3, percent, released, solved
+from grading.lessons import Page, assignment, at, ipynb, ipynb3, percent, released, solved
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,6 +52,15 @@ def nbconverted(page: Page) -> bytes:
         else:
             words.append("\n".join(f"# {line}" for line in cell["source"].split("\n")) + "\n")
     return "\n\n".join(words).encode()
+
+
+def timed(page: Page) -> bytes:
+    """The same of a notebook whose cells with code all begin with a command that takes their time."""
+    cells = [{**cell} for cell in page]
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            cell["source"] = f"get_ipython().run_cell_magic('time', '', {cell['source'] + chr(10)!r})\n"
+    return nbconverted(cells)
 
 
 def script(page: Page) -> bytes:
@@ -149,6 +158,7 @@ def plain(source: str) -> str:
     [
         (script, "layers_dev.py", "no cell markers"),
         (nbconverted, "layers_dev.py", "exported by nbconvert"),
+        (timed, "layers_dev.py", "exported by nbconvert"),
         (colab, "layers_dev.py", "exported by Colab"),
         (lambda page: colab([*page, {"cell_type": "code", "source": "def f(:"}]), "layers_dev.py", "exported by Colab"),
         (ipynb2, "layers_dev.ipynb", "older format (nbformat 2)"),
@@ -164,6 +174,31 @@ def test_a_lesson_without_ids_counts(write: Callable[[Page], bytes], name: str, 
             assert normal(cell["source"]) in code
     assert not any("is missing; the cell" in text for text in result.repairs)
     assert [cell.name for cell in result.cells if cell.test] == [test.grade_id for test in assignment("03").graded]
+
+
+@pytest.mark.parametrize("write", [script, colab])
+@pytest.mark.parametrize("mistake", ["raise ValueError('an experiment')", "def mine(:"])
+def test_a_mistake_in_a_file_without_markers_stands_alone(write: Callable[[Page], bytes], mistake: str) -> None:
+    """Catches a script of which all that stands below one mistake is lost, as all of it is where it is no Python."""
+    page = [dict(cell) for cell in PAGE]
+    for place in (at(page, "flatten"), 0):
+        page.insert(place, {"cell_type": "code", "source": mistake, "metadata": {}})
+    result = repair(assignment("03"), read_submission(write(page), "layers_dev.py"))
+    wrong = [cell.source for cell in result.cells if mistake in cell.source]
+    assert [source.strip() for source in wrong] == [mistake] * 2
+    assert any("def flatten" in cell.source and "NotImplementedError" not in cell.source for cell in result.cells)
+
+
+def test_a_file_without_markers_keeps_its_statements_whole() -> None:
+    """Catches a cut between a function and what stands above it, inside a string, or in a line."""
+    function = "# about f\n@g\n\ndef f():\n    '''\n\nclass A:\n'''\n    return 1"
+    wanted = ["# coding: utf-8\nimport os\nimport sys", function, "x = f(); y = 2", "z = 3"]
+    text = "\n\n".join(wanted)
+    assert [cell.source.strip("\n") for cell in read_submission(text.encode(), "x.py").cells] == wanted
+    broken = read_submission(f"{text}\n\nclass".encode(), "x.py").cells
+    assert broken[0].source == wanted[0] and [cell.source for cell in broken[-2:]] == ["z = 3", "class"]
+    many = read_submission("\n\n".join(["x = 1"] * 9_000).encode(), "x.py")
+    assert 900 < len(many.cells) < 1_100
 
 
 def test_the_answers_of_an_export_of_colab_are_found() -> None:
@@ -225,6 +260,17 @@ ODD_CELLS: list[tuple[object, str, str]] = [
     ({"cell_type": "code", "source": "if x:\n    %time f()"}, "if x:\n    f()", "commands of the"),
     ({"cell_type": "code", "source": "x = (5\n% 3)"}, "x = (5\n% 3)", ""),
     ({"cell_type": "code", "source": "def f(:\n%x"}, "def f(:\n%x", ""),
+    (
+        {"cell_type": "code", "source": "x = (5\n    % (3)\n    != 2)\n%timeit x"},
+        "x = (5\n    % (3)\n    != 2)\n# %timeit x",
+        "commands of the",
+    ),
+    ({"cell_type": "code", "source": "% matplotlib inline\nx = 1"}, "# % matplotlib inline\nx = 1", "commands of the"),
+    (
+        {"cell_type": "code", "source": "!pip install \\\n  x \\\n  y\nf = !ls \\\n  z\nx = 1"},
+        "# !pip install \\\n#   x \\\n#   y\nf = []  # !ls \\\n#   z\nx = 1",
+        "commands of the",
+    ),
 ]
 
 

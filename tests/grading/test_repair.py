@@ -17,6 +17,7 @@ from tito.notebook import Role
 
 MODULES = [module.folder for module in course().modules if module.released]
 LAYERS = assignment("03")
+Write = Callable[[str], Page]
 
 
 def repaired(page: Page, name: str = "03") -> Repaired:
@@ -359,6 +360,29 @@ def test_helpers_in_an_edited_test_stay() -> None:
     help_in_test(page)
     sources = [cell.source for cell in repaired(page).cells]
     assert "def mine():\n    return 1" in sources and "mine()" in sources
+
+
+def test_helpers_in_an_own_version_of_a_test_stay() -> None:
+    """Catches a solution that fails because a helper of it stood beside the student's own test, without an id."""
+    page = solved("03")
+    source = "def mine():\n    return 1\n\n\ndef test_unit_matmul():\n    assert mine() == 1"
+    page.insert(at(page, "matmul"), {"cell_type": "code", "source": source, "metadata": {}})
+    page[at(page, "matmul")]["source"] += "\n\n\nmine()"
+    result = repaired(page)
+    check_tests(result)
+    sources = [cell.source for cell in result.cells]
+    helper = sources.index("def mine():\n    return 1")
+    assert helper < next(i for i, text in enumerate(sources) if text.endswith("mine()"))
+    assert not any("assert mine()" in text for text in sources)
+
+
+@pytest.mark.parametrize("first", [solved, released])
+@pytest.mark.parametrize("second", [solved, released])
+def test_a_lesson_that_is_there_twice_is_run_once(first: Write, second: Write) -> None:
+    """Catches a table of the course's own code that is emptied after the solutions have filled it."""
+    once = repaired(solved("01") if solved in (first, second) else released("01"), "01")
+    result = repaired(first("01") + second("01"), "01")
+    assert [cell.source for cell in result.cells] == [cell.source for cell in once.cells]
 
 
 def test_cells_that_came_apart_stay_near() -> None:

@@ -14,7 +14,7 @@ from tito.errors import EnvironmentFault
 from tito.facts import Facts
 from tito.grading.intake import archives
 from tito.grading.intake.archives import BadArchive
-from tito.grading.intake.choosing import Choice, NoSureChoice, choose
+from tito.grading.intake.choosing import NoSureChoice, choose
 from tito.grading.intake.keeping import TIMESTAMP, Action, finish, keep, quarantine, seconds_of, stamp
 from tito.grading.intake.sources import Handed, Refused, look_through, opened
 from tito.grading.intake.students import (
@@ -211,22 +211,27 @@ def _take(place: Place, module: Module, student: str, hand: _Hand, times: dict[s
     """Choose a student's file and put it at its place."""
     if hand.sender.text_only and not any(archives.wanted(file.name) for file in hand.files):
         raise NoSureChoice("a text was typed on the page, and no file handed in")
-    files = [file for item in hand.files for file in opened(item)]
-    choice = choose(files, place.course, module)
-    told = times.get(student)
-    at = _handed_in_at(choice, files) if told is None else told
+    pairs = [(file, item) for item in hand.files for file in opened(item)]
+    choice = choose([file for file, _ in pairs], place.course, module)
+    at = told = times.get(student)
+    if at is None:
+        beside = [] if hand.sender.lms_id else hand.files  # an LMS writes no timestamp.txt: a student did
+        at = _handed_in_at(next(item for file, item in pairs if file is choice.file), beside)
     action, at = keep(place, student, module, choice.ending, choice.file.read(), at, told=told is not None)
     return Taken(student, choice.file.origin, action, stamp(at), hand.sender.late, choice.notes)
 
 
-def _handed_in_at(choice: Choice, files: Sequence[Handed]) -> float:
-    """The time in a timestamp.txt beside the file, else when the file was last changed."""
+def _handed_in_at(item: Handed, files: Sequence[Handed]) -> float:
+    """The time in a timestamp.txt beside what was handed in, else when that was last changed.
+
+    What a student's archive says of the times of its files is the student's word, and decides nothing.
+    """
     for file in files:
-        if file.name == TIMESTAMP and file.path[:-1] == choice.file.path[:-1]:
+        if file.name == TIMESTAMP and file.path[:-1] == item.path[:-1]:
             told = seconds_of(file.read()[:100].decode("utf-8", "replace"))
             if told is not None:
                 return told
-    return min(max(choice.file.modified or 0.0, 0.0), 253402300799.0)
+    return min(max(item.modified or 0.0, 0.0), 253402300799.0)
 
 
 def _read_times(path: Path) -> dict[str, float]:

@@ -147,8 +147,8 @@ class Lesson:
     def load(self, space: dict[str, Any], code: str, seed: int) -> None:
         assert self.module is not None
         lesson = vars(self.module)
-        for name in [name for name, value in lesson.items() if not _works(value)]:
-            if name in self.kept:  # a later cell has used the name for a variable
+        for name in [*(name for name, value in lesson.items() if not _works(value)), *(self.kept.keys() - lesson)]:
+            if name in self.kept:  # a later cell has used the name for a variable, or deleted it
                 lesson[name] = self.kept[name]
             elif callable(self.pristine.builtins.get(name)):
                 del lesson[name]

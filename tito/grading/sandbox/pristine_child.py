@@ -17,6 +17,7 @@ globals()["__builtins__"] = dict(vars(builtins))  # functions below keep these w
 
 _PLAIN = ("contextlib", "copy", "functools", "io", "itertools", "math", "operator", "re", "types")
 _ARRAYS = ("numpy", "numpy._core.numeric", "numpy._core.fromnumeric", "numpy._core._methods")
+_REDUCTIONS = ("all", "any", "sum", "prod", "mean", "std", "var", "max", "min")
 _CODE = ("__code__", "__defaults__", "__kwdefaults__")
 
 
@@ -37,11 +38,14 @@ class Pristine:
         self.builtins = {**vars(builtins), "__import__": self.imported}
         self.import_ = builtins.__import__
         self.errors, self.filters = self.modules["numpy"].geterr(), list(warnings.filters)
-        self.contents: list[tuple[ModuleType, dict[str, Any]]] = []  # of the package's modules
+        array = self.modules["numpy"].zeros(1)
+        for name in _REDUCTIONS:  # arrays look the function behind each up at its first call, and never again
+            getattr(array, name)()
+        self.contents: list[tuple[ModuleType, dict[str, Any]]] = []  # of modules, whose functions look names up there
         self.kept: list[tuple[Any, str, Any]] = []
         for name, module in found.items():
             ours = (getattr(module, "__file__", None) or "").startswith(package)
-            if ours:
+            if ours or name in _PLAIN or name in _ARRAYS:
                 self.contents.append((module, dict(vars(module))))
             if ours or name in _ARRAYS:
                 self._keep(module, ours)

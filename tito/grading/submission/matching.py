@@ -13,6 +13,7 @@ from tito.grading.submission.names import Names, excerpt, names_of
 from tito.grading.submission.reading import RawCell
 from tito.notebook import Role
 
+_COMPARED = 1_000  # pieces among which second copies are looked for, which takes the square of them
 _REJOINED = 10  # pieces looked at for the rest of a cut cell
 _ALIKE = 0.5  # share of common names or lines from which two cells are versions of one
 
@@ -47,7 +48,8 @@ def match(assignment: Assignment, cells: Sequence[RawCell]) -> Matching:
     found = Matching()
     pieces = _joined(course, _code(course, cells, found), found)
     pieces = _without_tests(course, pieces, found)
-    pieces = _without_copies(course, pieces, found)
+    own = _without_copies(course, pieces, found)
+    pieces = own if len(own) == len(pieces) else _without_second_helpers(course, own)
     owned = _owned(course, pieces, found)
     found.pieces = [replace(piece, of=tuple(sorted(owned[at]))) for at, piece in enumerate(pieces)]
     for piece in found.pieces:
@@ -161,11 +163,12 @@ def _without_tests(course: Sequence[CourseCell], pieces: list[Piece], found: Mat
         elif name:
             same = _is(piece, tests[name])
             told.found(name, found, "" if same else f"The test {name} had been edited; the course's test is run.")
-            kept += [] if same else _own_helpers(piece, tests[name], pieces)
+            kept += [] if same else _own_helpers(piece, tests[name].names.bound, pieces)
         elif copied and any(_is(piece, tests[each]) for each in copied):
             told.unnamed.append((piece, copied[0]))
         elif copied:
             found.repairs.append(f"Cell {piece.number} is a copy of the test {listed(copied)}; it was left out.")
+            kept += _own_helpers(piece, frozenset().union(*(tests[each].names.bound for each in copied)), pieces)
         else:
             kept.append(piece)
     told.finish(places, found)
@@ -219,10 +222,10 @@ def _is(piece: Piece, test: CourseCell) -> bool:
     return normal(piece.source) in (test.released_text, test.text)
 
 
-def _own_helpers(piece: Piece, cell: CourseCell, pieces: Sequence[Piece]) -> list[Piece]:
-    """What a student wrote into a test cell that other cells of theirs use, as a piece."""
+def _own_helpers(piece: Piece, given: frozenset[str], pieces: Sequence[Piece]) -> list[Piece]:
+    """What a student wrote into a test cell that other cells of theirs use, as a piece; the course gave the rest."""
     used = {name for each in pieces if each is not piece for name in each.names.used}
-    own = (piece.names.bound - cell.names.bound) & used
+    own = (piece.names.bound - given) & used
     return [replace(piece, source=excerpt(piece.source, own), grade_id="")] if own else []
 
 
@@ -248,6 +251,27 @@ def _without_copies(course: Sequence[CourseCell], pieces: list[Piece], found: Ma
                 f"The cell {name} was there {len(same)} times with different code; all were run, so the last counts."
             )
     return left
+
+
+def _without_second_helpers(course: Sequence[CourseCell], pieces: list[Piece]) -> list[Piece]:
+    """The pieces without second copies of the course's own code where copies of solutions are left out.
+
+    Run again behind the solutions, a cell that begins a table would empty it. The copy stays that has most solutions
+    on the side on which the course has them.
+    """
+    places = {cell.grade_id: index for index, cell in enumerate(course) if cell.role is Role.SOLUTION}
+    solved = [(at, places[piece.grade_id]) for at, piece in enumerate(pieces) if piece.grade_id in places]
+    texts: dict[str, list[int]] = {}
+    for at, piece in enumerate(pieces if len(pieces) <= _COMPARED else []):
+        if not piece.grade_id:
+            texts.setdefault(normal(piece.source), []).append(at)
+    left_out: set[int] = set()
+    for index, cell in enumerate(course):
+        if cell.helper and len(same := texts.get(cell.text, [])) > 1:
+            wrong = [sum((place < at) != (of < index) for place, of in solved) for at in same]
+            left_out.update(same)
+            left_out.remove(same[wrong.index(min(wrong))])
+    return [piece for at, piece in enumerate(pieces) if at not in left_out]
 
 
 def _disjoint(pieces: Sequence[Piece]) -> bool:
