@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tito.notebook import quietly_parsed
 
-MAX_PARSED = 400_000  # characters of a cell that are looked at; what is longer runs as it is
+MAX_PARSED = 150_000  # characters of a cell that are looked at, in 130 MB at most; what is longer runs as it is
 _MAX_BRACES = 5_000  # Python 3.11 takes time with the square of the fields of an f-string
 
 _KEPT, _EACH = 10_000_000, 500  # characters that are remembered; what a cell counts for besides its own
