@@ -1114,6 +1114,9 @@ def sum_op(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     ### END SOLUTION
 
 
+_HALF = np.dtype(np.float16)
+
+
 def _check_some(x: Array, axis: Axis) -> None:
     """ValueError for a result that would be made of no numbers."""
     if not x.size and np.add.reduce(x, axis=axis).size:
@@ -1132,7 +1135,7 @@ def mean_op(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     Hint: an empty axis can make total.size 0; divide by max(total.size, 1).
     """
     _check_some(x, axis)
-    if x.dtype == np.float16:  # which holds no sum and no count above 65,504
+    if x.dtype is _HALF:  # which holds no sum and no count above 65,504
         return mean_op.forward(x.astype(np.float32), axis, keepdims).astype(np.float16)
     if _many_rows(x, axis):
         return sum_op.forward(x, axis, keepdims) / x.dtype.type(len(x))
@@ -1152,7 +1155,7 @@ def var_op(x: Array, axis: Axis = None, keepdims: bool = False, correction: int 
     Hint: mean_op.forward is the function you have just written. A square is a product.
     Raises ValueError when n - correction is not positive: one number alone has no unbiased variance.
     """
-    if x.dtype == np.float16:
+    if x.dtype is _HALF:
         return var_op.forward(x.astype(np.float32), axis, keepdims, correction).astype(np.float16)
     ### BEGIN SOLUTION
     x = _floating(x)

@@ -1553,7 +1553,7 @@ def _cross_entropy(
     g (N,), logits (N, C), target (N,) of int64 or (N, C) of probabilities -> (N, C).
     """
     exponentials, sums = saved
-    wanted = (1 - label_smoothing) * g
+    wanted = (1 - label_smoothing) * g if label_smoothing else g
     if target.ndim == 2:  # their sum, which weighs log(sums), is 1 only nearly
         weight = wanted * target.sum(axis=1) + label_smoothing * g
         full = exponentials * (weight / sums)[:, None] - target * wanted[:, None]
