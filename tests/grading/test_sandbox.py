@@ -201,6 +201,40 @@ def test_probes_send_back_raw_arrays(sandbox: Sandbox) -> None:
     assert holder["result"].tolist() == [True, False]
 
 
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by one for each time that the grader wakes."""
+    found: list[str] = []
+    step = conversation.Conversation._step
+    monkeypatch.setattr(conversation.Conversation, "_step", lambda self: (found.append("a look"), step(self)))
+    return found
+
+
+def test_many_parts_are_heard_at_a_few_looks(sandbox: Sandbox, looks: list[str]) -> None:
+    """Catches a grader that wakes for every part, and so takes the core from the submission that it waits for."""
+    result = sandbox.run(job(*(f"x{index} = {index}" for index in range(1000)), graded("last", "assert x999 == 999")))
+    assert outcomes(result) == ["passed"] * 1001
+    assert len(looks) < 50, "2,000 messages came"
+
+
+def test_the_bell_may_be_rung_without_end(sandbox: Sandbox, looks: list[str]) -> None:
+    """Catches a grader that is kept busy by a pipe whose content it does not need, and a bell that must not be full."""
+    ring = """
+        import os, time
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            os.set_blocking(42, False)
+            try:
+                os.write(42, bytes(100))
+            except OSError:
+                time.sleep(0.0001)
+    """
+    result = sandbox.run(job(ring, graded("after"), TWICE, probes=PROBES, wanted=("single",)))
+    assert outcomes(result) == ["passed"] * 3 and result.ending is Ending.FINISHED
+    assert result.probes[0].arrays is not None
+    assert len(looks) < 150
+
+
 def test_settings_of_a_last_cell_do_not_reach_the_probes(sandbox: Sandbox) -> None:
     """Catches a softmax that underflows, as it should, and is lost: an experiment had made errors of warnings."""
     last = "import numpy as np, warnings\nnp.seterr(all='raise')\nwarnings.simplefilter('error')"
@@ -716,7 +750,7 @@ def test_nothing_of_the_grader_is_inside(sandbox: Sandbox, monkeypatch: pytest.M
                     except OSError: pass
                 """,
                 graded("environment", "assert 'TITO_SECRET' not in os.environ"),
-                graded("files", "assert open_files == [0, 1, 2, 40, 41], open_files"),
+                graded("files", "assert open_files == [0, 1, 2, 40, 41, 42], open_files"),
                 graded("modules", "assert not [m for m in sys.modules if m.partition('.')[0] in others]"),
                 graded(
                     "installed",

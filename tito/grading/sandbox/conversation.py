@@ -12,7 +12,6 @@ import selectors
 import signal
 import stat
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -21,14 +20,15 @@ from typing import Any
 from tito.errors import EnvironmentFault
 from tito.grading.sandbox.jobs import CellRun, Ending, Job, JobCell, Limits, ProbeRun
 from tito.grading.sandbox.messages import Malformed, Message, Reader
+from tito.grading.sandbox.pipes import emptied, read_now, widened
 from tito.grading.sandbox.threads import MOST, threads_below
 from tito.grading.sandbox.zygote import Zygote, ZygoteDied
 from tito.report import Outcome
 
 GRACE = 2.0  # seconds beyond a cell's own limit, which the process cannot have slept through
 _PRINTED = 1024  # times the output that is kept, before the process is ended: megabytes are no crime
-_CHUNK = 1 << 16  # as much as a pipe holds
-_READS = 32
+_NAP = 0.02  # seconds between two looks at what has come: a wake for every part would take the core from the submission
+_RINGS = 1_000  # that are listened to
 _TICK = 0.05  # seconds between two looks at the disk, or at the threads
 _FOLDERS = 64 << 10  # bytes of folders and of files' last blocks
 _MEMORY = ("MemoryError", "_ArrayMemoryError")
@@ -103,6 +103,7 @@ class Conversation:
         self.next_look = 0.0
         self.next_count = time.monotonic() + _TICK  # most submissions have ended by then
         self.reader = Reader(progress.room)
+        self.rings = 0
         self.finished = False
         self.repeating = bool(progress.cells)  # what was printed the last time is not kept again
         self.started = False
@@ -116,7 +117,9 @@ class Conversation:
         job_read, self.job = os.pipe()
         self.events, events_write = os.pipe()
         self.output, output_write = os.pipe()
-        theirs, ours = [job_read, events_write, output_write], [self.job, self.events, self.output]
+        self.bell, bell_write = os.pipe()
+        theirs = [job_read, events_write, output_write, bell_write]
+        ours = [self.job, self.events, self.output, self.bell]
         try:
             for fd in ours:
                 os.set_blocking(fd, False)
@@ -131,8 +134,10 @@ class Conversation:
         return self.finished
 
     def _converse(self) -> None:
-        for source in (self.zygote.socket, self.events, self.output):
+        for source in (self.zygote.socket, self.output, self.bell):
             self.selector.register(source, selectors.EVENT_READ)
+        if not widened(self.job, self.events) or self.repeating:  # what is printed is told apart by what was heard
+            self.selector.register(self.events, selectors.EVENT_READ)
         self._tell_cells()
         try:
             while self.exit is None:
@@ -146,18 +151,19 @@ class Conversation:
     def _step(self) -> None:
         now = time.monotonic()
         until = min(self.part_until, self.progress.until)
-        wait = min(max(until - now, 0.0), _TICK)
+        wait = min(max(until - now, 0.0), _NAP)
         for key, _ in self.selector.select(wait):
             if key.fileobj is self.zygote.socket:
                 told = self.zygote.message()
                 if told and "exit" in told:
                     self.exit = told
-            elif key.fd == self.events:
-                self._read_events()
+            elif key.fd == self.bell:
+                self._hear_bell()
             elif key.fd == self.output:
                 self._read_output()
-            else:
+            elif key.fd == self.job:
                 self._write()
+        emptied(self._read_events)
         now = time.monotonic()
         if now >= until and now >= min(self.part_until, self.progress.until):
             if self.killed:
@@ -219,8 +225,14 @@ class Conversation:
 
     # what it says
 
+    def _hear_bell(self) -> None:
+        part = read_now(self.bell)
+        self.rings += len(part or b"")
+        if part == b"" or self.rings > _RINGS:
+            self.selector.unregister(self.bell)
+
     def _read_output(self) -> bool:
-        part = _read(self.output)
+        part = read_now(self.output)
         if not part:
             if part is not None and self.output in self.selector.get_map():
                 self.selector.unregister(self.output)
@@ -234,7 +246,7 @@ class Conversation:
         return True
 
     def _read_events(self) -> bool:
-        part = _read(self.events)
+        part = read_now(self.events)
         if not part:
             if part is not None and self.events in self.selector.get_map():
                 self.selector.unregister(self.events)
@@ -263,7 +275,7 @@ class Conversation:
                 raise Malformed("begun twice")
             self.current, self.started = due, True
             if self.repeating and kind == "cell" and message.index not in self.progress.cells:
-                _emptied(self._read_output)
+                emptied(self._read_output)
                 self.repeating = False
             self._allow(self.progress.limit(due) * 1.25)
             return
@@ -277,7 +289,7 @@ class Conversation:
         elif kind == "probe":
             self._keep_probe(message)
         elif kind == "ask":
-            _emptied(self._read_output)
+            emptied(self._read_output)
             self._tell_probes()
         else:
             self.finished = True
@@ -321,8 +333,8 @@ class Conversation:
 
     def _drain(self) -> None:
         """Read what is left in the pipes; the output first, as the events may say that it ends."""
-        _emptied(self._read_output)
-        _emptied(self._read_events)
+        emptied(self._read_output)
+        emptied(self._read_events)
 
     # how it ended
 
@@ -354,21 +366,6 @@ class Conversation:
         if peak * 1024 > self.progress.limits.memory * 0.7:
             return Ending.MEMORY, Outcome.EXITED, "needed more memory than it may have"
         return Ending.EXITED, Outcome.EXITED, f"crashed ({signal.Signals(number).name})"
-
-
-def _emptied(read: Callable[[], bool]) -> None:
-    """Read what is in a pipe now, though somebody may go on filling it."""
-    for _ in range(_READS):
-        if not read():
-            return
-
-
-def _read(fd: int) -> bytes | None:
-    """What is there now; empty at the end, None when nothing has come."""
-    try:
-        return os.read(fd, _CHUNK)
-    except BlockingIOError:
-        return None
 
 
 def _usage(folder: Path, limit: int) -> int:

@@ -67,7 +67,7 @@ class Zygote:
         return words[-1][:500] if words else f"it ended with status {self.process.poll()}"
 
     def fork(self, request: Mapping[str, Any], fds: Sequence[int]) -> None:
-        """Let it fork for a job whose pipes are given: job, events, output."""
+        """Let it fork for a job whose pipes are given: job, events, output, bell."""
         try:
             socket.send_fds(self.socket, [json.dumps(request).encode() + b"\n"], fds)
         except OSError:

@@ -79,7 +79,7 @@ class Zygote:
         """Answer requests until the grader is gone."""
         self.tell({"ready": True})
         while True:
-            line, fds, _flags, _address = socket.recv_fds(self.grader, 1 << 12, 3)
+            line, fds, _flags, _address = socket.recv_fds(self.grader, 1 << 12, 4)
             if not line:
                 return
             if fds:  # a request to kill that came too late may stand before
@@ -148,17 +148,17 @@ class Zygote:
             self.confine.end_with_parent()
             os.dup2(fds[2], 1)
             os.dup2(fds[2], 2)
-            job, events = os.dup2(fds[0], 40), os.dup2(fds[1], 41)
+            job, events, bell = os.dup2(fds[0], 40), os.dup2(fds[1], 41), os.dup2(fds[3], 42)
             self.grader.detach()
             if self.confinement.ruleset >= 0:
-                self.confinement.ruleset = os.dup2(self.confinement.ruleset, 42)
+                self.confinement.ruleset = os.dup2(self.confinement.ruleset, 43)
             os.closerange(3, 40)
-            os.closerange(43 if self.confinement.ruleset >= 0 else 42, 256)
+            os.closerange(44 if self.confinement.ruleset >= 0 else 43, 256)
             with contextlib.suppress(OSError):
                 os.setsid()
             self.confinement.apply(request["cpu"])
             sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-            self.lesson.begin(job, events, self.known, self.reference, self.parts)
+            self.lesson.begin((job, events, bell), self.known, self.reference, self.parts)
             code = 0
         except BaseException as error:
             with contextlib.suppress(BaseException):
