@@ -1,11 +1,12 @@
 """What grading costs: tito beside `nbgrader autograde`, and beside one plain Python with NumPy for each submission.
 
-`python benchmarks/grading.py [--sizes 10 100 1000] [--nbgrader 10] [--jobs N]` prints a table in Markdown. It needs the
-`dev` extra. Submissions are the solved lesson 03_layers, each with a comment of its own, so that no two are alike. Wall
-time of whole commands, their start included, in one run on an idle machine. Every command has as many cores as workers,
-so that one worker beside nbgrader is what a core does, and two beside one is what a second core adds; where a system
-cannot bind a process to a core, all have all cores. nbgrader and the floor grade a few submissions, because their cost
-for each does not depend on how many there are; tito grades classes of each size.
+`python benchmarks/grading.py [--sizes 10 100 1000] [--nbgrader 10] [--jobs N] [--rounds 3]` prints a table in Markdown.
+It needs the `dev` extra. Submissions are the solved lesson 03_layers, each with a comment of its own, so that none are
+alike. Wall time of whole commands, their start included, in one run on an idle machine: every row runs once in each
+round, and its median is printed. Every command has as many cores as workers, so that one worker beside nbgrader is what
+a core does, and two beside one is what a second core adds; where a system cannot bind a process to a core, all have all
+cores. tito grades classes of each size. nbgrader and the floor grade a few submissions, because a thousand would take
+half an hour; so nbgrader's start, found by a run on one submission, is left out of what the others are compared with.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tito.course import Module
@@ -210,28 +212,36 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--nbgrader", type=int, default=10, help="submissions that nbgrader and the floor grade")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each row is run; its median is printed")
     wanted = parser.parse_args()
-    rows: list[tuple[str, int, Cost]] = []
+    few = wanted.nbgrader
+    rows: list[tuple[str, int, Callable[[Path, Workspace], Cost]]] = [
+        ("`nbgrader autograde`", 1, lambda place, workspace: nbgrader(place, workspace, 1)),
+        ("`nbgrader autograde`", 1, lambda place, workspace: nbgrader(place, workspace, few)),
+        ("floor: one plain Python each", 1, lambda place, workspace: floor(place, workspace, few)),
+        ("tito, grading alone", 1, lambda place, _: tito_without_books(place / "alone", max(wanted.sizes))),
+    ]
+    for size in wanted.sizes:
+        for jobs in sorted({1, wanted.jobs}):
+            graded = partial(tito, count=size, jobs=jobs)
+            rows.append(("`tito grade autograde`", jobs, lambda place, _, graded=graded: graded(place / "course")))
+    found: list[list[Cost]] = [[] for _ in rows]
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        workspace = course_copy(place / "course")
-        (place / "nb").mkdir()
-        slow = nbgrader(place / "nb", workspace, wanted.nbgrader)
-        rows.append(("`nbgrader autograde`", 1, slow))
-        plain = floor(place, workspace, wanted.nbgrader)
-        rows.append(("floor: one plain Python each", 1, plain))
-        largest = max(wanted.sizes)
-        rows.append(("tito, grading alone", 1, tito_without_books(place / "alone", largest)))
-        for size in wanted.sizes:
-            for jobs in sorted({1, wanted.jobs}):
-                rows.append(("`tito grade autograde`", jobs, tito(place / f"tito-{size}-{jobs}", size, jobs)))
+        workspace = course_copy(Path(folder) / "course")
+        for _ in range(wanted.rounds):
+            for costs, (_, _, run) in zip(found, rows, strict=True):
+                with tempfile.TemporaryDirectory() as place:
+                    costs.append(run(Path(place), workspace))
+    one, slow, plain, *_ = medians = [sorted(costs, key=lambda cost: cost.wall)[len(costs) // 2] for costs in found]
+    each = 1000 * (slow.wall - one.wall) / (slow.submissions - one.submissions)  # milliseconds
     print("| what | submissions | workers | wall s | a second | ms each | nbgrader / this | floor / this | peak MB |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    print(f"(nbgrader: {1000 * slow.cpu / slow.submissions:.0f} ms of CPU each)", file=sys.stderr)
-    for name, jobs, cost in rows:
-        ratios = f"{slow.each / cost.each:.1f} | {plain.each / cost.each:.1f}"
+    print(f"(nbgrader: {each:.0f} ms for one more submission)", file=sys.stderr)
+    for (name, jobs, _), cost, costs in zip(rows, medians, found, strict=True):
+        ratios = f"{each / cost.each:.1f} | {plain.each / cost.each:.1f}"
         rate = f"{cost.wall:.1f} | {cost.submissions / cost.wall:.1f} | {cost.each:.0f}"
         print(f"| {name} | {cost.submissions} | {jobs} | {rate} | {ratios} | {cost.peak / 1e6:.0f} |")
+        print(f"({name}, {jobs}: {', '.join(f'{cost.each:.1f}' for cost in costs)} ms each)", file=sys.stderr)
     return 0
 
 
