@@ -207,6 +207,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     step = conversation.Conversation._step
     monkeypatch.setattr(conversation.Conversation, "_step", lambda self: (found.append("a look"), step(self)))
+    monkeypatch.setattr(conversation, "_NAP", 0.05)  # so that a slow machine makes few
     return found
 
 

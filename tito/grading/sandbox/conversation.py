@@ -27,7 +27,7 @@ from tito.report import Outcome
 
 GRACE = 2.0  # seconds beyond a cell's own limit, which the process cannot have slept through
 _PRINTED = 1024  # times the output that is kept, before the process is ended: megabytes are no crime
-_NAP = 0.02  # seconds between two looks at what has come: a wake for every part would take the core from the submission
+_NAP = 0.005  # seconds between two looks at what has come: a wake for each part would take the core from a submission
 _RINGS = 1_000  # that are listened to
 _TICK = 0.05  # seconds between two looks at the disk, or at the threads
 _FOLDERS = 64 << 10  # bytes of folders and of files' last blocks
