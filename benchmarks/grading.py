@@ -1,8 +1,8 @@
 """What grading costs: tito beside `nbgrader autograde`, and beside one plain Python with NumPy for each submission.
 
 `python benchmarks/grading.py [--sizes 10 100 1000] [--nbgrader 10] [--jobs N] [--rounds 3]` prints a table in Markdown.
-It needs the `dev` extra. Submissions are the solved lesson 03_layers, each with a comment of its own, so that none are
-alike. Wall time of whole commands, their start included, in one run on an idle machine: every row runs once in each
+It needs the `dev` extra. Submissions are the solved lesson 03_layers, each with a comment of its own, so that no two
+are alike. Wall time of whole commands, their start included, in one run on an idle machine: every row runs once in each
 round, and its median is printed. Every command has as many cores as workers, so that one worker beside nbgrader is what
 a core does, and two beside one is what a second core adds; where a system cannot bind a process to a core, all have all
 cores. tito grades classes of each size. nbgrader and the floor grade a few submissions, because a thousand would take
@@ -39,7 +39,6 @@ class Cost:
 
     submissions: int
     wall: float  # seconds
-    cpu: float  # seconds of all processes that were waited for, which those of a sandbox's namespace are not
     peak: int  # bytes of the first process alone
 
     @property
@@ -67,7 +66,7 @@ def measured(
 ) -> Cost:
     """Run a command and measure it; the run must succeed."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    before, started = os.times(), time.monotonic()
+    started = time.monotonic()
     with bound(cores):
         process = subprocess.Popen(
             command,
@@ -79,11 +78,9 @@ def measured(
         )
     peak = Peak(process.pid)
     _, told = process.communicate()
-    after = os.times()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{told[-2000:]}")
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Cost(submissions, time.monotonic() - started, cpu, peak.stop())
+    return Cost(submissions, time.monotonic() - started, peak.stop())
 
 
 class Peak(threading.Thread):
@@ -215,6 +212,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="how often each row is run; its median is printed")
     wanted = parser.parse_args()
     few = wanted.nbgrader
+    if few < 2:
+        parser.error("--nbgrader must be 2 or more: a run on one submission is what its start is told by")
     rows: list[tuple[str, int, Callable[[Path, Workspace], Cost]]] = [
         ("`nbgrader autograde`", 1, lambda place, workspace: nbgrader(place, workspace, 1)),
         ("`nbgrader autograde`", 1, lambda place, workspace: nbgrader(place, workspace, few)),
@@ -241,7 +240,7 @@ def main() -> int:
         ratios = f"{each / cost.each:.1f} | {plain.each / cost.each:.1f}"
         rate = f"{cost.wall:.1f} | {cost.submissions / cost.wall:.1f} | {cost.each:.0f}"
         print(f"| {name} | {cost.submissions} | {jobs} | {rate} | {ratios} | {cost.peak / 1e6:.0f} |")
-        print(f"({name}, {jobs}: {', '.join(f'{cost.each:.1f}' for cost in costs)} ms each)", file=sys.stderr)
+        print(f"({name}, {jobs}: {', '.join(f'{run.each:.1f}' for run in costs)} ms each)", file=sys.stderr)
     return 0
 
 
