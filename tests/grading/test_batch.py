@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
@@ -16,8 +17,10 @@ from support import ROOT
 
 from tito.course import load_course
 from tito.errors import EnvironmentFault, Exit, NothingRan, UsageError
+from tito.grading import autograding, pool
 from tito.grading.assignment import Assignment, load_assignment
-from tito.grading.batch import Books, Run, chosen
+from tito.grading.autograding import Wish
+from tito.grading.batch import Books, Run, chosen, standing
 from tito.grading.engine import Setup, Task
 from tito.grading.journal import Journal, verdict_key
 from tito.grading.place import Place
@@ -57,7 +60,7 @@ class Class:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "layers_dev.py").write_text(f"{text}{student}", encoding="utf-8")
 
-    def run(self, **changes: object) -> Run:
+    def run(self, again: bool = False, **changes: object) -> Run:
         def work(task: Task) -> GradeRecord:
             self.graded.append(task.student)
             return self.work(task)
@@ -70,8 +73,8 @@ class Class:
 
         setup = Setup(self.assignment, Isolation.LIMITS, Limits(), b"x" * 32)
         workers = Workers(lambda: ThreadPoolExecutor(2), work, 4, lambda executor: executor.shutdown())
-        students = chosen(self.place, self.assignment, ())
-        made = Run(self.place, setup, workers, students, 2, Books(keep, write))
+        found = standing(self.place, self.assignment, chosen(self.place, self.assignment, ()), again)
+        made = Run(self.place, setup, workers, found, 2, Books(keep, write))
         for name, value in changes.items():
             setattr(made, name, value)
         return made
@@ -238,7 +241,7 @@ def test_ctrl_c_once_finishes_what_is_under_way(school: Class) -> None:
     made = school.run()
     setup, workers = made.setup, made.workers
     brake.append(Brake())
-    found = list(run(workers, setup, made._tasks(made.students), brake[0]))
+    found = list(run(workers, setup, made._tasks(made.standing.fresh), brake[0]))
     assert 5 <= len(found) <= 5 + 2 * workers.width
     assert sorted(record.student for record in found) == sorted(school.graded)
     with pytest.raises(KeyboardInterrupt):
@@ -260,7 +263,7 @@ def test_ctrl_c_once_begins_nothing_more(school: Class) -> None:
     school.work = work
     made = school.run()
     workers = replace(made.workers, width=len(NAMES))
-    found = list(run(workers, made.setup, made._tasks(made.students), brake))
+    found = list(run(workers, made.setup, made._tasks(made.standing.fresh), brake))
     assert 1 <= len(found) <= 2, "two threads work"
 
 
@@ -291,6 +294,57 @@ def test_a_submission_that_kills_every_worker_is_ungradable(school: Class) -> No
     done = school.run().go()
     assert done.exit_code is Exit.INFRASTRUCTURE and "s001" not in school.books
     assert school.graded.count("s001") == TRIES
+
+
+@dataclass
+class Opening:
+    """`prepared` with workers and a gradebook that only say what is done to them."""
+
+    monkeypatch: pytest.MonkeyPatch
+    school: Class
+    done: list[str] = field(default_factory=list)
+
+    def run(self, fails: bool = False) -> None:
+        def local(setup: Setup, jobs: int) -> Workers:
+            def make() -> ThreadPoolExecutor:
+                self.done.append(f"start {jobs}")
+                return ThreadPoolExecutor(jobs)
+
+            return Workers(make, self.school.work, 4, lambda executor: self.done.append("end"))
+
+        @contextlib.contextmanager
+        def books(*_: object) -> Iterator[None]:
+            self.done.append("open")
+            if fails:
+                raise EnvironmentFault("The gradebook cannot be opened.", "look")
+            yield None
+
+        self.monkeypatch.setattr(pool, "local", local)
+        self.monkeypatch.setattr(autograding, "_books", books)
+        place = self.school.place
+        with autograding.prepared(place, place.course.resolve("3"), Wish(jobs="3", isolation="limits")):
+            self.done.append("run")
+
+
+def test_workers_get_ready_while_the_gradebook_opens(school: Class, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches workers that wait for the gradebook, that are started for nothing, and more of them than submissions."""
+    school.hand_in(*NAMES[:2])
+    opening = Opening(monkeypatch, school)
+    opening.run()
+    assert opening.done == ["start 2", "open", "run", "end"]
+    school.run().go()
+    opening.done.clear()
+    opening.run()
+    assert opening.done == ["open", "run"], "nothing is left to grade"
+
+
+def test_a_gradebook_that_does_not_open_ends_the_workers(school: Class, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches workers that are left waiting when the command ends with an error."""
+    school.hand_in(*NAMES[:5])
+    opening = Opening(monkeypatch, school)
+    with pytest.raises(EnvironmentFault):
+        opening.run(fails=True)
+    assert opening.done == ["start 3", "open", "end"]
 
 
 def test_nobody_and_strangers(school: Class) -> None:

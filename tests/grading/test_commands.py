@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from support import ROOT, Done, Learner
 
 from tito.errors import Exit
+from tito.grading.sandbox.zygote_child import descendants
 from tito.lifecycle.setup import stub
 
 MISTAKE = ("sqrt(2 / (self.in_features", "sqrt(1 / (self.in_features")  # Xavier's scale: the two points of test-dense
@@ -85,6 +92,44 @@ def loosen(teacher: Learner) -> None:
         text = path.read_text(encoding="utf-8")
         assert text.count(old) == 1
         path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def workers(command: int) -> list[int]:
+    """The worker processes of a command that grades."""
+    found = []
+    for pid in descendants(command):
+        with contextlib.suppress(OSError):
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
+def test_ctrl_c_while_workers_start(teacher: Learner) -> None:
+    """Catches workers that print a traceback, or that outlive the command."""
+    grade(teacher, "collect", "03_layers", "--from", str(hand_in(teacher, ada="right", ben="mistake")))
+    command = [sys.executable, "-m", "tito", "grade", "autograde", "03_layers", "-j", "2"]
+    for later in (0.0, 0.05, 0.1, 0.2):  # seconds after the workers' start
+        process = subprocess.Popen(
+            command,
+            cwd=teacher.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+        while len(found := workers(process.pid)) < 2:
+            assert process.poll() is None, process.communicate()[0]
+        time.sleep(later)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+        said = process.communicate(timeout=60)[0]
+        assert process.returncode == Exit.INTERRUPTED, said
+        assert "Traceback" not in said and "KeyboardInterrupt" not in said, said
+        until = time.monotonic() + 30
+        while alive := [pid for pid in found if Path(f"/proc/{pid}").exists()]:
+            assert time.monotonic() < until, f"left: {alive}"
+            time.sleep(0.05)
 
 
 @pytest.mark.slow

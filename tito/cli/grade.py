@@ -101,7 +101,7 @@ def autograde(
         tuple(student or ()), _jobs(session, jobs), sandbox, timeout, memory, cluster or "", db or ""
     )
     place, target = place_of(session.workspace), session.module(module)
-    with autograding.prepared(place, target, wish) as run, session.working(len(run.students)) as progress:
+    with autograding.prepared(place, target, wish) as run, session.working(len(run.standing)) as progress:
         run.tell = session.line if jsonl else lambda record: progress(grade_views.verdict(record), True)
         run.note = session.note
         facts = run.go()
@@ -141,7 +141,7 @@ def regrade(
     wish = autograding.Wish((), _jobs(session, jobs), isolation, cluster=cluster or "", db=db or "")
     with (
         autograding.prepared(place, target, wish, again=True, dry=plan) as run,
-        session.working(len(run.students)) as progress,
+        session.working(len(run.standing)) as progress,
     ):
 
         def tell(record: GradeRecord) -> None:

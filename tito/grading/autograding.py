@@ -13,7 +13,7 @@ from tito.course import Module
 from tito.errors import EnvironmentFault
 from tito.grading import cluster, pool
 from tito.grading.assignment import Assignment, load_assignment
-from tito.grading.batch import Books, Run, chosen
+from tito.grading.batch import Books, Run, chosen, standing
 from tito.grading.books import autograded, gradebook
 from tito.grading.books.policy import course_id
 from tito.grading.books.results import lateness_of
@@ -51,16 +51,20 @@ def prepared(place: Place, module: Module, wish: Wish, again: bool = False, dry:
     assignment = load_assignment(place.course, module)
     finish(place, module)  # what a collect that was killed had begun
     students = chosen(place, assignment, wish.students)
-    jobs = min(jobs_from(wish.jobs), len(students))
     with contextlib.ExitStack() as stack:
         stack.enter_context(
             exclusively(place.root / "lock", f"tito grade autograde {module.folder}", "the gradebook", seconds=0)
         )
         setup = Setup(assignment, isolation.choose(wish.isolation), _limits(wish), secret_of(place))
-        books = None if dry else stack.enter_context(_books(place, module, assignment, wish.db))
+        found = standing(place, assignment, students, again)
+        jobs = min(jobs_from(wish.jobs), max(len(found.fresh), 1))
         cluster_wanted = cluster.workers(setup, wish.cluster) if wish.cluster else None
         workers = stack.enter_context(cluster_wanted) if cluster_wanted else pool.local(setup, jobs)
-        yield Run(place, setup, workers, students, workers.width // pool.AHEAD, books, again)
+        stack.callback(workers.drop)
+        if found.fresh:
+            workers.start()  # they take about as long to get ready as the gradebook to open
+        books = None if dry else stack.enter_context(_books(place, module, assignment, wish.db))
+        yield Run(place, setup, workers, found, workers.width // pool.AHEAD, books)
 
 
 @contextlib.contextmanager

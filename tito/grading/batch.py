@@ -94,6 +94,18 @@ class Books:
     write: Writer  # writes into the gradebook
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What earlier runs found out about the submissions that are there."""
+
+    known: tuple[GradeRecord, ...]  # verdicts that stand
+    outdated: tuple[GradeRecord, ...]  # by an earlier test or grader, and left as they are
+    fresh: tuple[str, ...]  # students whose submission is to be graded
+
+    def __len__(self) -> int:
+        return len(self.known) + len(self.outdated) + len(self.fresh)
+
+
 @dataclass
 class Run:
     """One autograding, from the folder of submissions to the gradebook."""
@@ -101,10 +113,9 @@ class Run:
     place: Place
     setup: Setup
     workers: Workers
-    students: Sequence[str]
+    standing: Standing
     jobs: int
     books: Books | None  # None: nothing is written down
-    again: bool = False  # verdicts of earlier tests or graders are replaced
     tell: Callable[[GradeRecord], None] = lambda record: None
     note: Callable[[str], None] = lambda text: None
     rows: list[Graded] = field(default_factory=list)
@@ -122,7 +133,7 @@ class Run:
     def go(self) -> Autograded:
         """Grade the submissions that need it, and write down what was found."""
         started = time.monotonic()
-        known, outdated, fresh = self._sorted(self.students)
+        known, outdated, fresh = self.standing.known, self.standing.outdated, self.standing.fresh
         if self.books is not None:
             for start in range(0, len(known), BATCH):  # a run that was killed may not have come to it
                 self.books.write(known[start : start + BATCH])
@@ -161,23 +172,6 @@ class Run:
                 self._write_down(waiting)
         return isolation
 
-    def _sorted(self, students: Sequence[str]) -> tuple[list[GradeRecord], list[GradeRecord], list[str]]:
-        """Verdicts that stand, verdicts by an earlier test or grader that are left as they are, and who is graded."""
-        latest = self.journal.latest(self.assignment.module)
-        known, outdated, fresh = list[GradeRecord](), list[GradeRecord](), list[str]()
-        for student in students:
-            task = task_of(self.place, self.assignment, student)
-            key, record = latest.get(student, ("", None))
-            if record is None or record.submission_hash != task.hash or record.status is Status.UNGRADABLE:
-                fresh.append(student)
-            elif key == verdict_key(student, task.hash, self.assignment.hash):
-                known.append(record)
-            elif self.again:
-                fresh.append(student)
-            else:
-                outdated.append(record)
-        return known, outdated, fresh
-
     def _tasks(self, students: Iterable[str]) -> Iterator[Task]:
         for student in students:
             yield task_of(self.place, self.assignment, student)
@@ -194,6 +188,24 @@ class Run:
         keys = [verdict_key(record.student, record.submission_hash, self.assignment.hash) for record in records]
         self.journal.append(list(zip(keys, records, strict=True)))
         self.books.write(final)
+
+
+def standing(place: Place, assignment: Assignment, students: Sequence[str], again: bool = False) -> Standing:
+    """Which verdicts on students' submissions stand; again: those by an earlier test or grader are not left."""
+    latest = Journal(place.journal).latest(assignment.module)
+    known, outdated, fresh = list[GradeRecord](), list[GradeRecord](), list[str]()
+    for student in students:
+        task = task_of(place, assignment, student)
+        key, record = latest.get(student, ("", None))
+        if record is None or record.submission_hash != task.hash or record.status is Status.UNGRADABLE:
+            fresh.append(student)
+        elif key == verdict_key(student, task.hash, assignment.hash):
+            known.append(record)
+        elif again:
+            fresh.append(student)
+        else:
+            outdated.append(record)
+    return Standing(tuple(known), tuple(outdated), tuple(fresh))
 
 
 def task_of(place: Place, assignment: Assignment, student: str) -> Task:

@@ -67,6 +67,11 @@ class Engine:
         self.sandbox = Sandbox(assignment.package, imports, setup.isolation, setup.limits, known=known_job(assignment))
         self.reference = Sandbox(assignment.package, imports, setup.isolation, setup.limits, reference=reference)
 
+    def warm(self) -> None:
+        """Start both sandboxes."""
+        self.reference.warm()
+        self.sandbox.warm()
+
     def close(self) -> None:
         """End both sandboxes."""
         self.sandbox.close()
@@ -182,6 +187,15 @@ _engines: list[Engine] = []  # of all threads
 
 def grade(setup: Setup, task: Task) -> GradeRecord:
     """Grade one submission with this thread's engine for a setup: the function that workers run, here or elsewhere."""
+    return _engine(setup).grade(task)
+
+
+def warm(setup: Setup) -> None:
+    """Start this thread's engine for a setup, which otherwise the first submission waits for."""
+    _engine(setup).warm()
+
+
+def _engine(setup: Setup) -> Engine:
     engine: Engine | None = getattr(_local, "engine", None)
     if engine is None or engine.setup.key != setup.key:
         if engine is not None:
@@ -190,7 +204,7 @@ def grade(setup: Setup, task: Task) -> GradeRecord:
         _local.engine = engine = Engine(setup)
         _engines.append(engine)
         gc.freeze()  # what is there now stays: looking through it again and again took a tenth of this process's time
-    return engine.grade(task)
+    return engine
 
 
 def close_engines() -> None:

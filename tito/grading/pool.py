@@ -15,7 +15,7 @@ from functools import partial
 from multiprocessing.util import Finalize
 from typing import Any
 
-from tito.grading.engine import Setup, Task, close_engines, grade
+from tito.grading.engine import Setup, Task, close_engines, grade, warm
 from tito.grading.records import GradeRecord, Status
 
 AHEAD = 6  # tasks for each worker, so that it has some left while a batch is written down
@@ -53,18 +53,22 @@ class Brake:
 class Workers:
     """Where tasks are sent: how to make an executor, what to call in it, and how to end it."""
 
-    make: Callable[[], Executor]
+    make: Callable[[], Executor]  # what it makes may have begun to prepare itself for tasks
     work: Callable[..., GradeRecord]  # called with what is fixed, then the task
     width: int  # tasks under way at the same time
     end: Callable[[Executor], None]
     fixed: tuple[Any, ...] = ()
     executor: Executor | None = field(default=None)
 
-    def submit(self, task: Task) -> Future[GradeRecord]:
-        """Send one task."""
+    def start(self) -> Executor:
+        """Make the executor, if there is none: before the first task, to do something else meanwhile."""
         if self.executor is None:
             self.executor = self.make()
-        return self.executor.submit(self.work, *self.fixed, task)
+        return self.executor
+
+    def submit(self, task: Task) -> Future[GradeRecord]:
+        """Send one task."""
+        return self.start().submit(self.work, *self.fixed, task)
 
     def drop(self) -> None:
         """End the executor; the next task gets a new one."""
@@ -117,9 +121,30 @@ def _lost(setup: Setup, task: Task, error: BaseException) -> GradeRecord:
 
 def local(setup: Setup, jobs: int) -> Workers:
     """Processes of this machine."""
+    return Workers(partial(_processes, setup, jobs), _work, AHEAD * jobs, _end)
+
+
+def _processes(setup: Setup, jobs: int) -> Executor:
+    """A pool whose processes all start at once, and warm up."""
     context = multiprocessing.get_context("spawn")
-    make = partial(ProcessPoolExecutor, jobs, context, _start, (setup, os.getpid()))
-    return Workers(make, _work, AHEAD * jobs, _end)
+    executor = ProcessPoolExecutor(jobs, context, _start, (setup, os.getpid()))
+    with _no_ctrl_c():
+        for _ in range(jobs):
+            executor.submit(_warm)  # what goes wrong there goes wrong with the first task again, which tells of it
+    return executor
+
+
+@contextlib.contextmanager
+def _no_ctrl_c() -> Iterator[None]:
+    """Processes started here have Ctrl-C held back: they would die from it before they can ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _setup: Setup
@@ -130,6 +155,8 @@ def _start(setup: Setup, parent: int) -> None:
     global _setup
     _setup = setup
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     Finalize(None, close_engines, exitpriority=10)
     threading.Thread(target=_outlive_nobody, args=(parent,), daemon=True).start()
 
@@ -139,6 +166,10 @@ def _outlive_nobody(parent: int) -> None:
         time.sleep(0.5)
     close_engines()
     os._exit(1)
+
+
+def _warm() -> None:
+    warm(_setup)
 
 
 def _work(task: Task) -> GradeRecord:

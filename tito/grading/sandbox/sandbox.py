@@ -85,7 +85,7 @@ class Sandbox:
 
     def _fork(self, progress: Progress) -> bool:
         """One fork for a job, and whether it got through; ZygoteDied when the warm parent ended by no fault of it."""
-        conversation = Conversation(self._warm(), progress, self._measured())
+        conversation = Conversation(self.warm(), progress, self._measured())
         try:
             finished = conversation.run()
         except ZygoteDied:
@@ -107,7 +107,8 @@ class Sandbox:
         """End the warm parent; no process and no file is left."""
         self._end()
 
-    def _warm(self) -> Zygote:
+    def warm(self) -> Zygote:
+        """The warm parent, started now if there is none."""
         if self._thread is not threading.current_thread():
             self._end()  # the kernel ends it with the thread that started it, perhaps in the middle of this job
         if self._zygote is None:
