@@ -623,8 +623,8 @@ def test_unit_linear() -> None:
     bare = Linear(4, 2, bias=False)
     assert bare.bias is None and len(bare.parameters()) == 1
     assert bare(Tensor(np.zeros((3, 4)))).tolist() == [[0.0, 0.0]] * 3
-    message = _refusal(lambda: big(Tensor(np.zeros((32, 28, 28)))))
-    assert "784" in message and "(32, 28, 28)" in message, message
+    message = _refusal(lambda: big(Tensor(np.zeros((2, 28, 28)))))
+    assert "784" in message and "(2, 28, 28)" in message, message
     ### BEGIN HIDDEN TESTS
     manual_seed(3)
     wide = Linear(50, 40)
@@ -759,12 +759,12 @@ class Dropout(Module):
 # %% nbgrader={"grade": true, "grade_id": "test-dropout", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
 def test_unit_dropout() -> None:
     """Dropout drops the right share, keeps the mean, follows the mode and the seed."""
-    x = Tensor(np.ones((200, 200)))
+    x = Tensor(np.ones((100, 100)))
     drop = Dropout(0.25)
     manual_seed(5)
     y = drop(x).numpy()
     zeros_share = float((y == 0).mean())
-    assert abs(zeros_share - 0.25) < 0.01, f"{zeros_share:.3f} of the numbers fell, expected 0.25"
+    assert abs(zeros_share - 0.25) < 0.02, f"{zeros_share:.3f} of the numbers fell, expected 0.25"
     assert np.allclose(y[y != 0], 1 / 0.75), "what stays is multiplied by 1 / (1 - p)"
     assert y.dtype == np.float32, f"float32 should stay float32, got {y.dtype}"
     x = Tensor(np.ones((20, 30)))
