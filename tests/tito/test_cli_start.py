@@ -52,6 +52,26 @@ def test_completion_imports_next_to_nothing(learner: Learner) -> None:
     assert not imported(learner, [], asked) & {*HEAVY, "typer", "rich", "click", "tomllib"}
 
 
+def test_the_end_looks_for_no_cycles(learner: Learner) -> None:
+    """Catches an end that goes through all that was imported: a third of a second after grading."""
+    program = """
+import atexit, gc, sys
+atexit.register(lambda: print(gc.get_freeze_count() > 10_000, file=sys.stderr))  # runs after what is registered later
+from tito.__main__ import main
+sys.argv = ["tito", "--help"]
+sys.exit(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=learner.root,
+        env=learner.environment(),
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert done.stderr == "True\n", done
+
+
 @pytest.mark.parametrize("words", [["--help"], ["module", "--help"], ["module", "test", "--help"]])
 def test_help_imports_nothing_that_only_work_needs(learner: Learner, words: list[str]) -> None:
     """Catches a help that takes a second."""
