@@ -13,7 +13,7 @@ import signal
 import stat
 import time
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -197,19 +197,17 @@ class Conversation:
         chosen = self.progress.to_run()
         self.waiting = [("cell", index) for index, _ in chosen] + [("ask", 0)]
         cells = [[index, cell.name, cell.source, cell.test, cell.seconds] for index, cell in chosen]
-        self._tell({"slow": sorted(self.progress.slow), "name": self.progress.job.name, "cells": cells})
+        self._tell(_encoded({"slow": sorted(self.progress.slow), "name": self.progress.job.name, "cells": cells}))
 
     def _tell_probes(self) -> None:
         job = self.progress.job
-        wanted = [(index, name) for index, name in enumerate(job.probes) if index not in self.progress.probes]
+        wanted = tuple((index, name) for index, name in enumerate(job.probes) if index not in self.progress.probes)
         self.waiting = [("probe", index) for index, _ in wanted] + [("done", 0)]
-        code = compiled(job.probes_source) if wanted else ""
         self.progress.probed = True
-        self._tell({"code": code, "wanted": wanted, "seed": job.seed, "seconds": job.probe_seconds})
+        self._tell(_probes_message(job.probes_source, wanted, job.seed, job.probe_seconds))
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        data = json.dumps(message).encode()
-        self.to_write = memoryview(b"%08x" % len(data) + data)
+    def _tell(self, message: bytes) -> None:
+        self.to_write = memoryview(message)
         self.selector.register(self.job, selectors.EVENT_WRITE)
         self._write()
 
@@ -381,6 +379,18 @@ def _usage(folder: Path, limit: int) -> int:
                     if stat.S_ISDIR(facts.st_mode):
                         waiting.append(Path(entry.path))
     return total
+
+
+def _encoded(message: dict[str, Any]) -> bytes:
+    data = json.dumps(message).encode()
+    return b"%08x" % len(data) + data
+
+
+@lru_cache(maxsize=32)
+def _probes_message(source: str, wanted: tuple[tuple[int, str], ...], seed: int, seconds: float) -> bytes:
+    """What a process is told once its cells have run; submissions with one draw of inputs are told the same."""
+    code = compiled(source) if wanted else ""
+    return _encoded({"code": code, "wanted": wanted, "seed": seed, "seconds": seconds})
 
 
 @cache

@@ -10,7 +10,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from tito.errors import LearnerError
@@ -41,7 +42,7 @@ class RawCell:
     metadata: dict[str, Any] = field(default_factory=dict)
     identity: str = ""  # the id that notebooks of nbformat 4.5 give a cell
 
-    @property
+    @cached_property
     def grade_id(self) -> str:
         """The nbgrader id, empty when there is none."""
         nbgrader = self.metadata.get("nbgrader")
@@ -98,7 +99,7 @@ def _runnable(cells: Iterable[RawCell], notes: list[str]) -> Iterable[RawCell]:
         source, note = runnable(cell.source)
         if note:
             notes.append(f"Cell {number}: {note}")
-        yield RawCell(cell.kind, source, cell.metadata, cell.identity)
+        yield cell if source == cell.source else replace(cell, source=source)
 
 
 _BOMS = (
@@ -204,7 +205,10 @@ def _whole(text: str, where: str, notes: list[str]) -> str:
 
 def _trimmed(source: str) -> str:
     """A source as cells have it: \\n at line ends, and no blank lines at the end."""
-    lines = _lines(source).split("\n")
+    text = _lines(source)
+    if text and not text[-1].isspace():
+        return text
+    lines = text.split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
     return "\n".join(lines)
