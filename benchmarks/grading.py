@@ -1,12 +1,14 @@
 """What grading costs: tito beside `nbgrader autograde`, and beside one plain Python with NumPy for each submission.
 
-`python benchmarks/grading.py [--sizes 10 100 1000] [--nbgrader 10] [--jobs N] [--rounds 3]` prints a table in Markdown.
+`python benchmarks/grading.py [--sizes 10 100 1000] [--nbgrader 20] [--jobs N] [--rounds 3]` prints a table in Markdown.
 It needs the `dev` extra. Submissions are the solved lesson 03_layers, each with a comment of its own, so that no two
 are alike. Wall time of whole commands, their start included, in one run on an idle machine: every row runs once in each
-round, and its median is printed. Every command has as many cores as workers, so that one worker beside nbgrader is what
-a core does, and two beside one is what a second core adds; where a system cannot bind a process to a core, all have all
-cores. tito grades classes of each size. nbgrader and the floor grade a few submissions, because a thousand would take
-half an hour; so nbgrader's start, found by a run on one submission, is left out of what the others are compared with.
+round, medians are printed, and ratios are medians of the rounds' ratios. Every command has as many cores as workers, so
+that one worker beside nbgrader is what a core does, and two beside one is what a second core adds; where a system
+cannot bind a process to a core, all have all cores. tito grades classes of each size. nbgrader and the floor grade a
+few submissions, because a thousand would take half an hour; so nbgrader's start, found by a run on one submission, is
+left out of what the others are compared with. The floor with several at a time shares nothing, so its gain is what the
+machine's cores have to give.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from tito.course import Module
 from tito.notebook import parse, to_ipynb
@@ -183,7 +186,7 @@ def nbgrader(place: Path, workspace: Workspace, count: int) -> Cost:
     return measured(count, [str(BIN / "nbgrader"), "autograde", module.folder], place, package)
 
 
-def floor(place: Path, workspace: Workspace, count: int) -> Cost:
+def floor(workspace: Workspace, count: int, jobs: int) -> Cost:
     """One Python a submission, with NumPy, that runs the tests of the student's file and keeps nothing."""
     module = workspace.course.resolve("03")
     lesson = workspace.course.source(module)
@@ -196,32 +199,47 @@ for name, test in list(found.items()):
 """
     loop = """
 import subprocess, sys
-for _ in range(int(sys.argv[3])):
+from concurrent.futures import ThreadPoolExecutor
+def run(_):
     subprocess.run([sys.executable, "-c", *sys.argv[1:3]], check=True)
+with ThreadPoolExecutor(int(sys.argv[4])) as pool:
+    list(pool.map(run, range(int(sys.argv[3]))))
 """
-    command = [sys.executable, "-c", loop, program, str(lesson), str(count)]
-    return measured(count, command, place, {"PYTHONPATH": str(ROOT)})
+    command = [sys.executable, "-c", loop, program, str(lesson), str(count), str(jobs)]
+    return measured(count, command, workspace.root, {"PYTHONPATH": str(ROOT)}, cores=jobs)
+
+
+def ratio(slow: list[float], fast: list[float]) -> float:
+    """The median of the ratios in each round: a machine whose speed changes slows both of a round."""
+    return median([a / b for a, b in zip(slow, fast, strict=True)])
+
+
+def listed(numbers: list[float]) -> str:
+    """The rounds, one by one."""
+    return ", ".join(f"{number:.1f}" for number in numbers)
 
 
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 100, 1000])
-    parser.add_argument("--nbgrader", type=int, default=10, help="submissions that nbgrader and the floor grade")
+    parser.add_argument("--nbgrader", type=int, default=20, help="submissions of nbgrader; the floor has twice as many")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--rounds", type=int, default=3, help="how often each row is run; its median is printed")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each row is run")
     wanted = parser.parse_args()
-    few = wanted.nbgrader
+    few, widths = wanted.nbgrader, sorted({1, wanted.jobs})
     if few < 2:
         parser.error("--nbgrader must be 2 or more: a run on one submission is what its start is told by")
     rows: list[tuple[str, int, Callable[[Path, Workspace], Cost]]] = [
         ("`nbgrader autograde`", 1, lambda place, workspace: nbgrader(place, workspace, 1)),
         ("`nbgrader autograde`", 1, lambda place, workspace: nbgrader(place, workspace, few)),
-        ("floor: one plain Python each", 1, lambda place, workspace: floor(place, workspace, few)),
         ("tito, grading alone", 1, lambda place, _: tito_without_books(place / "alone", max(wanted.sizes))),
     ]
+    for jobs in widths:
+        several = partial(floor, count=2 * few * jobs, jobs=jobs)
+        rows.append(("floor: one plain Python each", jobs, lambda _, workspace, several=several: several(workspace)))
     for size in wanted.sizes:
-        for jobs in sorted({1, wanted.jobs}):
+        for jobs in widths:
             graded = partial(tito, count=size, jobs=jobs)
             rows.append(("`tito grade autograde`", jobs, lambda place, _, graded=graded: graded(place / "course")))
     found: list[list[Cost]] = [[] for _ in rows]
@@ -231,16 +249,24 @@ def main() -> int:
             for costs, (_, _, run) in zip(found, rows, strict=True):
                 with tempfile.TemporaryDirectory() as place:
                     costs.append(run(Path(place), workspace))
-    one, slow, plain, *_ = medians = [sorted(costs, key=lambda cost: cost.wall)[len(costs) // 2] for costs in found]
-    each = 1000 * (slow.wall - one.wall) / (slow.submissions - one.submissions)  # milliseconds
+    one, slow, *_ = found
+    marginal = [  # milliseconds for one more submission, in each round
+        1000 * (more.wall - start.wall) / (more.submissions - start.submissions)
+        for start, more in zip(one, slow, strict=True)
+    ]
+    plain = [cost.each for cost in found[3]]
+    print(f"nbgrader: {median(marginal):.0f} ms for one more submission ({listed(marginal)})\n")
     print("| what | submissions | workers | wall s | a second | ms each | nbgrader / this | floor / this | peak MB |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    print(f"(nbgrader: {each:.0f} ms for one more submission)", file=sys.stderr)
-    for (name, jobs, _), cost, costs in zip(rows, medians, found, strict=True):
-        ratios = f"{each / cost.each:.1f} | {plain.each / cost.each:.1f}"
-        rate = f"{cost.wall:.1f} | {cost.submissions / cost.wall:.1f} | {cost.each:.0f}"
-        print(f"| {name} | {cost.submissions} | {jobs} | {rate} | {ratios} | {cost.peak / 1e6:.0f} |")
-        print(f"({name}, {jobs}: {', '.join(f'{run.each:.1f}' for run in costs)} ms each)", file=sys.stderr)
+    for (name, jobs, _), costs in zip(rows, found, strict=True):
+        each, wall = [cost.each for cost in costs], median([cost.wall for cost in costs])
+        ratios = f"{ratio(marginal, each):.1f} | {ratio(plain, each):.1f}"
+        rate = f"{wall:.1f} | {costs[0].submissions / wall:.1f} | {median(each):.0f}"
+        print(f"| {name} | {costs[0].submissions} | {jobs} | {rate} | {ratios} | {costs[-1].peak / 1e6:.0f} |")
+        print(f"({name}, {jobs}: {listed(each)} ms each)", file=sys.stderr)
+    if len(widths) > 1:
+        gains = [ratio(*([cost.each for cost in costs] for costs in pair)) for pair in (found[3:5], found[-2:])]
+        print(f"\n{wanted.jobs} cores: {gains[0]:.2f} times one for the floor, {gains[1]:.2f} for the last class.")
     return 0
 
 
