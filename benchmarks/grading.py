@@ -264,6 +264,11 @@ def main() -> int:
         rate = f"{wall:.1f} | {costs[0].submissions / wall:.1f} | {median(each):.0f}"
         print(f"| {name} | {costs[0].submissions} | {jobs} | {rate} | {ratios} | {costs[-1].peak / 1e6:.0f} |")
         print(f"({name}, {jobs}: {listed(each)} ms each)", file=sys.stderr)
+    whole = [[cost.each for cost in costs] for costs in (slow, found[2], found[-len(widths)])]
+    print(
+        f"\nWith nbgrader's start, on {slow[0].submissions} submissions: {ratio(*whole[:2]):.1f} times for grading alone, "
+        f"{ratio(whole[0], whole[2]):.1f} with the gradebook."
+    )
     if len(widths) > 1:
         gains = [ratio(*([cost.each for cost in costs] for costs in pair)) for pair in (found[3:5], found[-2:])]
         print(f"\n{wanted.jobs} cores: {gains[0]:.2f} times one for the floor, {gains[1]:.2f} for the last class.")
