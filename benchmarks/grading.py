@@ -266,8 +266,8 @@ def main() -> int:
         print(f"({name}, {jobs}: {listed(each)} ms each)", file=sys.stderr)
     whole = [[cost.each for cost in costs] for costs in (slow, found[2], found[-len(widths)])]
     print(
-        f"\nWith nbgrader's start, on {slow[0].submissions} submissions: {ratio(*whole[:2]):.1f} times for grading alone, "
-        f"{ratio(whole[0], whole[2]):.1f} with the gradebook."
+        f"\nWith nbgrader's start, on {slow[0].submissions} submissions: {ratio(*whole[:2]):.1f} times "
+        f"for grading alone, {ratio(whole[0], whole[2]):.1f} with the gradebook."
     )
     if len(widths) > 1:
         gains = [ratio(*([cost.each for cost in costs] for costs in pair)) for pair in (found[3:5], found[-2:])]
