@@ -56,6 +56,7 @@ from tinytorch.core.activations import (
     softmax_op,
     tanh_op,
 )
+from tinytorch.core.layers import linear_op
 from tinytorch.core.losses import (
     binary_cross_entropy_op,
     binary_cross_entropy_with_logits_op,
@@ -208,7 +209,7 @@ import itertools
 import time
 
 from tinytorch.core.activations import relu
-from tinytorch.core.layers import Linear, Sequential
+from tinytorch.core.layers import Linear, linear
 from tinytorch.core.losses import cross_entropy
 from tinytorch.core.tensor import Parameter, cat, manual_seed, randn
 
@@ -823,7 +824,8 @@ if __name__ == "__main__":
     test_unit_matmul_rules()
 
 # %% [markdown]
-# A vector on either side is a matrix with one row or one column, for as long as the product takes.
+# A vector on either side is a matrix with one row or one column, for as long as the product takes. `linear_op` of module
+# 03 is a product and a sum in one op. Neither rule needs the result, so its rules are those of the two, side by side.
 
 
 # %%
@@ -849,6 +851,12 @@ def _matmul_b(g: Array, y: Array, a: Array, b: Array) -> Array:
 
 
 defvjp(matmul_op, _matmul_a, _matmul_b)
+defvjp(
+    linear_op,
+    lambda g, y, x, weight, bias: _matmul_a(g, y, x, weight),
+    lambda g, y, x, weight, bias: _matmul_b(g, y, x, weight),
+    lambda g, y, x, weight, bias: unbroadcast(g, bias.shape),
+)
 
 # %% [markdown]
 # ## Step 7: in which order
@@ -1708,8 +1716,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## A question with numbers
 #
-# The classifier 784-256-128-10 of module 03 runs on a batch of 32 images, in float32: three times a matrix product and a
-# bias, with a ReLU after the first two, then the cross-entropy and its mean. The images require no gradient. Work out
+# The classifier 784-256-128-10 of module 03 runs on a batch of 32 images, in float32: three times `x @ weight + bias`, with
+# a ReLU after the first two, then the cross-entropy and its mean. The images require no gradient. Work out
 #
 # - `hidden_bytes`: the bytes of the three results of the first layer, product, sum and ReLU, each (32, 256), which the
 #   graph keeps until backward has passed;
@@ -1747,8 +1755,11 @@ def test_unit_tape_numbers() -> None:
     """The numbers on paper are those of a real graph of this network."""
     numbers, sizes = tape_numbers(), (784, 256, 128, 10)
     layers = [Linear(*pair) for pair in itertools.pairwise(sizes)]
-    network = Sequential(layers[0], relu, layers[1], relu, layers[2])
-    loss = cross_entropy(network(Tensor(np.zeros((32, 784)))), np.zeros(32, np.int64))
+    x = Tensor(np.zeros((32, 784)))
+    for layer in layers:
+        x = x @ layer.weight + layer.bias
+        x = relu(x) if layer is not layers[-1] else x
+    loss = cross_entropy(x, np.zeros(32, np.int64))
     results = [each for each in topological_order(loss) if each.origin is not None]
     hidden = [each.numpy().nbytes for each in results if each.shape == (32, 256)]
     assert numbers["hidden_bytes"] == sum(hidden), "product, sum and ReLU, 4 bytes for each number"
@@ -1772,36 +1783,54 @@ if __name__ == "__main__":
 #
 # Layers of width 256, each a product, a bias sum and a ReLU, at batch 32: one array of results has
 # 32 x 256 x 4 = 32,768 bytes. How many bytes of results does the graph hold with 1 layer, how many with 16, and how many
-# are there under `no_grad`, when nothing is noted? write your guess: ___
+# are there under `no_grad`, when nothing is noted? How many are they when product and sum are one op, as in `linear` of
+# module 03? write your guess: ___
 
 
 # %%
-def deep_network(depth: int, width: int = 256) -> Callable[[Tensor], Tensor]:
-    """That many Linear layers, each followed by ReLU."""
+def two_ops(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x W + b as a product and a sum."""
+    return x @ weight + bias
+
+
+def deep_network(
+    depth: int, width: int = 256, form: Callable[[Tensor, Tensor, Tensor], Tensor] = linear
+) -> Callable[[Tensor], Tensor]:
+    """That many layers of x W + b, each followed by ReLU."""
     layers = [Linear(width, width) for _ in range(depth)]
-    return Sequential(*(each for layer in layers for each in (layer, relu)))
+
+    def network(x: Tensor) -> Tensor:
+        for layer in layers:
+            x = relu(form(x, layer.weight, layer.bias))
+        return x
+
+    return network
 
 
 def analyze_tape_memory() -> None:
-    """Print the bytes of the results that the graph of a network keeps, by depth."""
+    """Print the bytes of the results that the graph of a network keeps, by depth, with two ops in a layer and with one."""
     x = randn(32, 256)
-    print("layers   held by the graph   per layer   under no_grad   parameters")
+    print("layers   held, x @ W + b   per layer   held, linear   per layer   under no_grad   parameters")
     for depth in (1, 2, 4, 8, 16):
-        network = deep_network(depth)
-        held = sum(each.numpy().nbytes for each in topological_order(network(x)) if each.origin is not None)
+        row = f"{depth:>6}"
+        for form, width in ((two_ops, 18), (linear, 15)):
+            network = deep_network(depth, form=form)
+            held = sum(each.numpy().nbytes for each in topological_order(network(x)) if each.origin is not None)
+            row += f"{held:>{width},} {held // depth:>11,}"
         with no_grad():
             result = network(x)
         parameters = depth * (256 * 256 + 256) * 4
-        print(f"{depth:>6} {held:>19,} {held // depth:>11,} {result.numpy().nbytes:>15,} {parameters:>12,}")
+        print(f"{row} {result.numpy().nbytes:>15,} {parameters:>12,}")
 
 
 if __name__ == "__main__":
     analyze_tape_memory()
 
 # %% [markdown]
-# Memory grows with depth, and with the batch, while without recording it does not. Each layer keeps three arrays, though its
-# rules need only one: the layer's input, which is the ReLU before it. The bias sum needs no values at all, only shapes.
-# Frameworks save bytes by fusing these ops, and by noting what a rule needs in place of the whole input.
+# Memory grows with depth, and with the batch, while without recording it does not. Each layer in two ops keeps three arrays,
+# though its rules need only one: the layer's input, which is the ReLU before it. The bias sum needs no values at all, only
+# shapes, so fusing it with the product saves a third. Frameworks save more by noting what a rule needs in place of the whole
+# input.
 #
 # ## What it costs: time
 #
@@ -1865,9 +1894,9 @@ if __name__ == "__main__":
 # %% [markdown] nbgrader={"grade": true, "grade_id": "reflection-memory", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
 # Every result notes its op and inputs, so all activations stay alive from the moment they are made until backward has
 # passed them; the peak is at the end of forward. Without recording each array goes as soon as the next layer has used it:
-# about two are alive at a time, against three times 48 here. Not all of it is needed. A matrix product needs its inputs, a
+# about two are alive at a time, against two or three for each of the 48 here. Not all of it is needed. A matrix product needs its inputs, a
 # ReLU or an exponential its own result; sums, reshapes and the bias addition need shapes only. An engine that saved just what
-# the rules read could do with about one array for each layer, a third.
+# the rules read could do with about one array for each layer, a third or a half.
 #
 # Gradients add, because a sum of losses has the sum of their gradients. Four batches of a quarter of the size, each loss
 # divided by four, leave the same `.grad` as the large batch, with a quarter of the activations. The FLOPs are the same; small

@@ -20,11 +20,19 @@ def _refusal(call, kind, *words):
     return [False]
 
 
+class TwoOps(Linear):
+    """A Linear that is a product and a sum."""
+
+    def forward(self, x):
+        """x (..., in) -> (..., out)."""
+        return x @ self.weight + self.bias
+
+
 class Residual(Module):
     """x + relu(inner(x))."""
 
     def __init__(self, size):
-        self.inner = Linear(size, size)
+        self.inner = TwoOps(size, size)
 
     def forward(self, x):
         """x (N, size) -> the same shape."""

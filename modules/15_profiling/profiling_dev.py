@@ -67,7 +67,8 @@ from tinytorch.core.tensor import Array, Op, Parameter, Tensor, as_tensor, grad_
 #                                            57,600 * 27 = 1,555,200 MACs = 3,110,400 FLOPs
 # ```
 #
-# So the rule is the same twice: the number of results times the products in each.
+# So the rule is the same twice: the number of results times the products in each. `linear`, the op of module 03 that is a
+# product and a bias in one, has the products of `matmul`.
 #
 # What of the rest? A ReLU compares, a pooling takes maxima, a softmax divides. Each touches a number a few times, where
 # a product touches it hundreds of times. The convention of this course leaves them out of the headline and counts the
@@ -105,7 +106,7 @@ def conv2d_macs(inputs: Sequence[Tensor], result: Tensor) -> int:
     ### END SOLUTION
 
 
-MAC_RULES: dict[str, MacRule] = {"matmul": matmul_macs, "conv2d": conv2d_macs}
+MAC_RULES: dict[str, MacRule] = {"matmul": matmul_macs, "linear": matmul_macs, "conv2d": conv2d_macs}
 
 
 def macs_of(op: Op, inputs: Sequence[Tensor], result: Tensor) -> int:
@@ -140,6 +141,7 @@ def test_unit_macs() -> None:
     assert _macs(lambda: Tensor(np.ones((7, 2, 5))) @ Tensor(np.ones((5, 3)))) == 7 * 2 * 3 * 5, "leading axes count"
     image = Tensor(np.ones((1, 3, 32, 32)))
     assert _macs(lambda: Conv2D(3, 64, 3)(image)) == 1_555_200
+    assert _macs(lambda: Linear(784, 256)(a)) == 6_422_528
     assert _macs(lambda: relu(a) + a.sum()) == 0
     ### BEGIN HIDDEN TESTS
     assert _macs(lambda: Tensor([1.0, 2.0, 3.0]) @ Tensor([4.0, 5.0, 6.0])) == 3
@@ -156,7 +158,7 @@ if __name__ == "__main__":
 # ## Step 2: who asked for it?
 #
 # `observe_ops` of module 01 tells a function of every op, while its `with` block lasts. It says *what* was computed,
-# not *for whom*: five layers may each run a `matmul`. A common answer is to replace the `forward` of each layer by one
+# not *for whom*: five layers may each run a `linear`. A common answer is to replace the `forward` of each layer by one
 # that takes notes. Then the program that is measured is not the program that runs.
 #
 # Python knows the answer already. While an op runs, every function that was called and has not returned waits on the
@@ -164,8 +166,8 @@ if __name__ == "__main__":
 #
 # ```
 #   the observer                           sys._getframe() starts here
-#   apply(matmul, x, weight)
-#   Tensor.__matmul__
+#   apply(linear, x, weight, bias)
+#   linear
 #   Linear.forward       self = layer "0"      <- the innermost forward of a layer of this model: it asked
 #   Module.__call__      self = layer "0"
 #   Sequential.forward   self = the model
@@ -206,19 +208,27 @@ def running_layer(frame: FrameType | None, layers: dict[int, Any]) -> tuple[int 
 
 
 # %% nbgrader={"grade": true, "grade_id": "test-running-layer", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": false}
+class _TwoOps(Linear):
+    """A Linear that is a product and a sum, so that a call has two ops, whichever way module 03 was written."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., in) -> (..., out)."""
+        return x @ self.weight + self.bias
+
+
 class _Residual(Module):
-    """x + relu(inner(x)): an op of a layer inside, and two ops of its own."""
+    """x + relu(inner(x)): ops of a layer inside, and two ops of its own."""
 
     def __init__(self, size: int) -> None:
-        self.inner = Linear(size, size)
+        self.inner = _TwoOps(size, size)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, size) -> the same shape."""
         return x + relu(self.inner(x))
 
 
-class _Louder(Linear):
-    """A Linear whose forward asks its parent's, and then does something of its own."""
+class _Louder(_TwoOps):
+    """A layer whose forward asks its parent's, and then does something of its own."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) -> (..., out)."""
@@ -248,7 +258,7 @@ def test_unit_running_layer() -> None:
     assert frames[0] is frames[1] and frames[0] is not frames[2]
     assert seen[7] == ("nobody", "add") and frames[7] is None
     ### BEGIN HIDDEN TESTS
-    layer, seen[:], frames[:] = Linear(3, 3), [], []
+    layer, seen[:], frames[:] = _TwoOps(3, 3), [], []
     names = {id(layer): "layer"}
     with observe_ops(note):
         layer(layer(x))
@@ -340,7 +350,7 @@ class Watch:
 
     def bias_adds(self, op: Op, inputs: Sequence[Tensor], result: Tensor) -> int:
         """Additions of a bias: one for each number of the result, if the op adds one."""
-        if op.name == "conv2d":
+        if op.name in ("conv2d", "linear"):
             return result.size if len(inputs) == 3 else 0
         if op.name != "add" or not any(isinstance(each, Parameter) for each in inputs):
             return 0
@@ -419,7 +429,7 @@ def watch(model: Any, x: Tensor, clock: Callable[[], float] = time.perf_counter)
 # %% nbgrader={"grade": true, "grade_id": "test-watch", "locked": true, "points": 8, "schema_version": 3, "solution": false, "task": false}
 def test_unit_watch() -> None:
     """Each op is written down with its owner, its cost, its memory and its time, and the model is left as it was."""
-    net = Sequential(Linear(4, 3), ReLU(), Dropout(0.5), Flatten(), Linear(3, 2, bias=False))
+    net = Sequential(_TwoOps(4, 3), ReLU(), Dropout(0.5), Flatten(), Linear(3, 2, bias=False))
     ticks = iter(range(1000))
     seen, result = watch(net, fed((5, 4)), clock=lambda: float(next(ticks)))
     assert [(run.layer, run.op) for run in seen.runs] == [
@@ -428,7 +438,7 @@ def test_unit_watch() -> None:
     product, bias, clipped, view, last = seen.runs
     assert (product.macs, product.bias_adds, bias.macs, bias.bias_adds) == (5 * 3 * 4, 0, 0, 5 * 3)
     assert (last.macs, last.bias_adds, last.kind, last.shape) == (5 * 2 * 3, 0, "Linear", (5, 2))
-    assert product.call == bias.call != clipped.call, "the two ops of a Linear are one call"
+    assert product.call == bias.call != clipped.call, "the two ops of a layer are one call"
     assert (product.reads, product.makes, bias.reads, bias.makes, clipped.makes) == ((0,), 1, (1,), 2, 3)
     assert view.reads == (3,) and view.makes == 3, "flatten copies nothing: it shows the same block"
     assert seen.sizes == [80, 60, 60, 60, 40]
@@ -439,14 +449,16 @@ def test_unit_watch() -> None:
     block = _Residual(3)
     seen, _ = watch(block, fed((2, 3)))
     assert [(run.layer, run.kind, run.bias_adds) for run in seen.runs] == [
-        ("inner", "Linear", 0), ("inner", "Linear", 6), ("", "relu", 0), ("", "add", 0),
+        ("inner", "_TwoOps", 0), ("inner", "_TwoOps", 6), ("", "relu", 0), ("", "add", 0),
     ], "x + relu(...) adds no bias"  # fmt: skip
     assert set(seen.runs[3].reads) == {0, 3}
-    same = Linear(3, 3)
+    same = _TwoOps(3, 3)
     seen, _ = watch(Sequential(same, same), fed((2, 3)))
     assert [run.call for run in seen.runs] == [1, 1, 2, 2] and {run.layer for run in seen.runs} == {"0"}
     seen, _ = watch(Conv2D(2, 3, 3), fed((1, 2, 5, 5)))
     assert sum(run.bias_adds for run in seen.runs) == 27
+    seen, _ = watch(Linear(4, 3), fed((5, 4)))
+    assert sum(run.macs for run in seen.runs) == 60 and sum(run.bias_adds for run in seen.runs) == 15
     ### END HIDDEN TESTS
 
 
@@ -460,8 +472,9 @@ if __name__ == "__main__":
 # counts are added up. An op that a layer with other layers inside runs itself, such as the `+` of a residual
 # connection, is a row of its own. So is an activation of module 02, which is a function and holds nothing.
 #
-# Memory needs thought. A `Linear` makes two blocks, the product and the sum with the bias, but only the second leaves
-# the layer. A row's **outputs** are the blocks that somebody outside reads later, or that the model returns:
+# Memory needs thought. A layer that computes `x @ W + b` makes two blocks, the product and the sum with the bias, but
+# only the second leaves the layer. A row's **outputs** are the blocks that somebody outside reads later, or that the
+# model returns:
 #
 # ```
 #     x ----> [ matmul --> product --> add --> sum ] ----> relu
@@ -558,9 +571,9 @@ def _rows(model: Any, shape: tuple[int, ...]) -> list[Row]:
 
 def test_unit_rows() -> None:
     """One row for each call, what leaves it is its output, and shared parameters count once."""
-    rows = _rows(Sequential(Linear(4, 3), ReLU(), Flatten(), Linear(3, 2)), (5, 4))
+    rows = _rows(Sequential(_TwoOps(4, 3), ReLU(), Flatten(), Linear(3, 2)), (5, 4))
     assert [(row.name, row.kind) for row in rows] == [
-        ("0", "Linear"),
+        ("0", "_TwoOps"),
         ("relu", "relu"),
         ("2", "Flatten"),
         ("3", "Linear"),
@@ -595,7 +608,7 @@ if __name__ == "__main__":
 #   again. While a row runs, its reads and its outputs exist, and whatever a later row will read:
 #
 # ```
-#   row       block 0 (80)   block 2 (60)   block 3 (60)   block 4 (40)    together
+#   row       block 0 (80)   block 1 (60)   block 2 (60)   block 3 (40)    together
 #   Linear    read           written                                       140   <- the largest
 #   ReLU                     read           written                        120
 #   Linear                                  read           written         100
@@ -604,13 +617,13 @@ if __name__ == "__main__":
 # - **The tape**, `tape_bytes`: what the origins hold for a backward pass. Every input of every op and every result, and
 #   what ops saved for their derivatives. Nothing is freed until backward.
 # - **The peak**, `peak_bytes`: measured. NumPy reports what it allocates to Python's `tracemalloc`, which remembers the
-#   highest point. The peak is at least the largest live: it sees the product before its bias, the patches of a
-#   convolution, and whatever a variable keeps for longer than it has to.
+#   highest point. The peak is at least the largest live: it sees what is made inside a layer, such as the patches of
+#   a convolution or a product before its bias, and whatever a variable keeps for longer than it has to.
 #
 # The first two are properties of the network and the same in every framework; `tito analyze memory` gives the same
 # numbers for them. The last two are properties of ours. What `tito analyze` calls "kept for backward" is the least that
-# any framework must keep; our tape also keeps products before their bias, inputs of ReLUs and patches. And since we
-# count in evaluation mode, dropout has neither an output nor a mask here.
+# any framework must keep; our tape also keeps inputs of ReLUs, patches, and products to which a bias was added in an op
+# of its own. And since we count in evaluation mode, dropout has neither an output nor a mask here.
 #
 # You write the second. The walk over the tape is given: it goes from the result to the inputs as `backward` does, and
 # adds up each block once, without the parameters, which exist anyway.
@@ -702,7 +715,7 @@ def test_unit_memory() -> None:
     assert live(Sequential(Linear(10, 40), Linear(40, 20), Linear(20, 1)), (3, 10)) == 3 * 4 * 60
     nested = Sequential(_Residual(8), _Residual(8))
     assert live(nested, (1, 8)) == 96
-    net = Sequential(Linear(4, 3), ReLU())
+    net = Sequential(_TwoOps(4, 3), ReLU())
     y = net(fed((5, 4)))
     assert tape_bytes(y, net.parameters()) == 80 + 3 * 60, "the input, the product, the sum, the result"
     assert 4_000_000 <= peak_bytes(lambda: np.ones(1_000_000, dtype=np.float32)) < 4_100_000
@@ -1146,11 +1159,12 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Everything but the parameters grows with the batch. The tape of the digit network is 3.4 times all outputs: it also
-# holds the input, the product before each bias of a `Linear`, and the patches of each convolution, 25 numbers for every
-# position and input channel. In the chain of depth d it is 1 + 3 d blocks of 16,384 bytes: the input, and for each
-# layer product, sum and ReLU. At inference the largest live, 2 blocks, stays what it is at any depth, and so does the
-# peak: 4 blocks (the model's input, the layer's input, its product, its sum) and a little that NumPy needs while it
-# adds. That is the difference between running a model and training it.
+# holds the input and the patches of each convolution, 25 numbers for every position and input channel. In the chain of
+# depth d it is 1 + 2 d blocks of 16,384 bytes: the input, and for each layer the sum with the bias and the ReLU. (If
+# your `Linear` is `x @ W + b`, the product before the bias is a third.) At inference the largest live, 2 blocks, stays
+# what it is at any depth, and so does the peak, 4 blocks: the model's input, the layer's input, its result, and another
+# that NumPy has for a moment while it adds one bias to many rows. That is the difference between running a model and
+# training it.
 #
 # ## What watching costs
 #

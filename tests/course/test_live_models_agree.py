@@ -13,7 +13,7 @@ from tito.analysis.models import Given, count
 ROOT = Path(__file__).parents[2]
 MODELS = """
 from tinytorch.core.activations import GELU, ReLU, Sigmoid, Softmax, Tanh, relu
-from tinytorch.core.layers import Dense, Dropout, Flatten, Linear, Module, Sequential, flatten
+from tinytorch.core.layers import Dense, Dropout, Flatten, Linear, Module, Sequential, flatten, linear
 
 
 def layers():
@@ -52,6 +52,15 @@ class Tied(Module):
 
     def forward(self, x):
         return self.second(self.first(x))
+
+
+class Borrowed(Module):
+    def __init__(self):
+        super().__init__()
+        self.first = Linear(4, 4)
+
+    def forward(self, x):
+        return linear(self.first(x), self.first.weight, self.first.bias)
 """
 
 PAIRS = {
@@ -83,3 +92,10 @@ def test_a_layer_under_two_names_counts_once(place: Path) -> None:
     """Catches shared parameters counted twice."""
     found = live.count_object(ROOT, place, "built.py:Tied", Options(), Given())
     assert (found.params, found.macs) == (20, 32)
+
+
+def test_a_linear_op_outside_of_any_layer_counts(place: Path) -> None:
+    """Catches products and biases that are seen in layers only."""
+    found = live.count_object(ROOT, place, "built.py:Borrowed", Options(batch=3), Given())
+    assert (found.params, found.macs, found.bias_adds) == (20, 3 * 32, 3 * 8)
+    assert [row.kind for row in found.rows] == ["linear", "linear"] and not found.notes

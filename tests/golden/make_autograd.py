@@ -130,6 +130,8 @@ def networks() -> Iterator[Case]:
     )
     yield "attention", attention, [draw(2, 4, 6), draw(6, 6), draw(6, 6), draw(6, 6)]
     yield "residual", residual, [draw(3, 4), draw(4, 4) / 2]
+    for leading in ((4,), (), (2, 3)):
+        yield "linear", lambda x, w, b: F.linear(x, w.T, b), [draw(*leading, 5), draw(5, 3), draw(3)]
 
 
 def attention(x: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ MISTAKES = {
         ("for module in self.modules():", "for module in [self]:"),
         (".grad = None", ".grad = parameter.grad"),
     ],
-    "linear": [("* self._scale()", "* 1.0"), ("y + self.bias", "y")],
+    "linear": [("* self._scale()", "* 1.0"), ("linear(x, self.weight, self.bias)", "x @ self.weight")],
     "dense": [("math.sqrt(2 / (self.in_features + self.out_features))", "1.0")],
     "dropout": [("1 / (1 - self.p)", "1.0")],
     "sequential": [("for layer in self.layers:", "for layer in self.layers[:1]:")],

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, basic_indices, integer_array_indices, mutually_broadcastable_shapes
 
 import tinytorch.core
-from tinytorch.core import activations, losses, normalization, spatial
+from tinytorch.core import activations, layers, losses, normalization, spatial
 from tinytorch.core.autograd import gradcheck, keep, left_gradient, times_transpose, vjp_rules
 from tinytorch.core.tensor import Tensor, apply, cat, ops, stack, where
 
@@ -121,6 +121,12 @@ CASES: dict[str, list[tuple[Function, list[Shapes]]]] = {
                 [(2, 0, 3), (3, 2)],
                 [(2, 3, 0), (0, 2)],
             ],
+        )
+    ],
+    "linear": [
+        (
+            layers.linear,
+            [[(2, 3), (3, 4), (4,)], [(3,), (3, 4), (4,)], [(5, 2, 3), (3, 4), (4,)], [(0, 3), (3, 2), (2,)]],
         )
     ],
     "reshape": [
@@ -394,6 +400,11 @@ def _stacks(draw: Any) -> tuple[Function, Shapes]:
     return lambda a, b: a @ b, [left, right]
 
 
+def _layer(draw: Any) -> tuple[Function, Shapes]:
+    leading, inner, outer = draw(_any(0, (0, 3))), draw(st.integers(0, 4)), draw(st.integers(1, 4))
+    return layers.linear, [(*leading, inner), (inner, outer), (outer,)]
+
+
 def _reshaped(draw: Any) -> tuple[Function, Shapes]:
     shape = draw(_any())
     other = draw(st.permutations(shape))
@@ -481,6 +492,7 @@ DRAWN: dict[str, Callable[[Any], tuple[Function, Shapes]]] = {
     "softmax": _axis(activations.softmax),
     "log_softmax": _axis(losses.log_softmax),
     "matmul": _stacks,
+    "linear": _layer,
     "reshape": _reshaped,
     "permute": _permuted,
     "getitem": _key,
@@ -737,6 +749,7 @@ def functions() -> dict[str, Function]:
         "mlp": lambda x, w, b, v: losses.cross_entropy(activations.relu(x @ w + b) @ v, LABELS),
         "attention": attention,
         "residual": residual,
+        "linear": layers.linear,
     }
 
 

@@ -24,6 +24,7 @@ _FUNCTIONS = {
     **{kind: kind for kind in ACTIVATIONS},
     "leaky_relu": "leakyrelu",
     "matmul": "matmul",
+    "linear": "linear",
     "add": "add",
     "sub": "add",
     "mul": "product",
@@ -96,7 +97,7 @@ class _Counter:
         if not self.seen.observed and layer.kind.lower() not in _CONTAINERS:
             self.missed["relu(x), x + y"] = None
         ops = self.own_ops.get(number, [])
-        if any(op["op"] == "matmul" for op in ops) and self.fresh(layer):
+        if any(op["op"] in ("matmul", "linear") for op in ops) and self.fresh(layer):
             self.own(layer, "parameters of its own products", counted=True)
         events: list[tuple[int, int | dict[str, Any]]] = [(op["order"], op) for op in ops]
         events += [(self.seen.calls[inner]["order"], inner) for inner in self.children[number]]
@@ -120,8 +121,8 @@ class _Counter:
         name = self.walk.name(f"{layer.name}.{kind}" if layer.name else kind)
         if kind in ACTIVATIONS:
             after = activation(self.walk, kind, flow, name)
-        elif kind == "matmul":
-            after = self.product(name, flow, inputs, output)
+        elif kind in ("matmul", "linear"):
+            after = self.product(kind, name, flow, inputs, output)
         else:
             reads = tuple(self.flow(note, shape).tensor for note, shape in zip(inputs, shapes, strict=True))
             keeps = reads if kind == "product" else ()
@@ -129,15 +130,18 @@ class _Counter:
         self.tensors[output["tensor"]] = after.tensor
         self.learned[after.tensor] = after.learned
 
-    def product(self, name: str, flow: Flow, inputs: Sequence[dict[str, Any]], output: dict[str, Any]) -> Flow:
-        """A matrix product outside of any layer: with a table of parameters, or of two activations."""
-        left, right = inputs[0]["shape"], inputs[-1]["shape"]
+    def product(
+        self, kind: str, name: str, flow: Flow, inputs: Sequence[dict[str, Any]], output: dict[str, Any]
+    ) -> Flow:
+        """A matrix product outside of any layer: with a table of parameters, perhaps a bias, or of two activations."""
+        (left, right), biases = (each["shape"] for each in inputs[:2]), inputs[2:]
         macs = batched(self.walk, prod(output["shape"]), left[-1])
+        adds = batched(self.walk, prod(output["shape"])) if biases else ZERO
         table = len(right) == 2
         keeps = [flow.tensor]
         if not table:
-            keeps.append(self.flow(inputs[-1], self.shape(inputs[-1])).tensor)
-        row = Row(name, "matmul", macs=macs, keeps=tuple(keeps), words=("", "outputs·inner"))
+            keeps.append(self.flow(inputs[1], self.shape(inputs[1])).tensor)
+        row = Row(name, kind, macs=macs, bias_adds=adds, keeps=tuple(keeps), words=("", "outputs·inner"))
         return self.walk.add(flow, row, self.shape(output), learns=table, operands=1 if table else 2)
 
     def finish(self, number: int) -> None:
