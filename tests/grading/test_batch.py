@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -336,6 +338,22 @@ def test_workers_get_ready_while_the_gradebook_opens(school: Class, monkeypatch:
     opening.done.clear()
     opening.run()
     assert opening.done == ["open", "run"], "nothing is left to grade"
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="POSIX only")
+def test_ctrl_c_while_workers_start_is_heard_afterwards() -> None:
+    """Catches a worker that is left half started: a thread of NumPy takes a signal that the main thread blocks."""
+    over, ready = threading.Event(), []
+    other = threading.Thread(target=over.wait)
+    other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt), pool._no_ctrl_c():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+            ready.append("started")
+    finally:
+        over.set()
+    assert ready == ["started"]
 
 
 def test_a_gradebook_that_does_not_open_ends_the_workers(school: Class, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,15 +136,24 @@ def _processes(setup: Setup, jobs: int) -> Executor:
 
 @contextlib.contextmanager
 def _no_ctrl_c() -> Iterator[None]:
-    """Processes started here have Ctrl-C held back: they would die from it before they can ignore it."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """Processes started here have Ctrl-C held back: they would die from it before they can ignore it.
+
+    This one hears of it afterwards. A signal that this thread blocks goes to another one, such as NumPy's, so that the
+    mask, which the new processes take over, is not enough here.
+    """
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
         yield
         return
+    pressed: list[int] = []
+    listening = signal.signal(signal.SIGINT, lambda number, _frame: pressed.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, listening)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 _setup: Setup
