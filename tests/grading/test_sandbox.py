@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -248,6 +249,20 @@ def test_settings_of_a_last_cell_do_not_reach_the_probes(sandbox: Sandbox) -> No
     """
     (probe,) = sandbox.run(job(last, probes=code(probes), wanted=("settings",))).probes
     assert probe.arrays is not None and probe.arrays["result"].tolist() == [-np.inf], probe.error
+
+
+def test_modules_that_a_lesson_replaced_are_themselves_for_the_probes(sandbox: Sandbox) -> None:
+    """Catches probes that import what a lesson has left in sys.modules under a module's name."""
+    last = "import sys\nfor name in ('json', 'json.decoder', 'random'):\n    sys.modules[name] = type(sys)(name)"
+    probes = """
+    import random
+    def modules(lesson, rng):
+        import json.decoder
+        return [random.Random(1).random(), json.loads("[4]")[0], json.decoder.JSONDecoder().decode("5")]
+    """
+    (probe,) = sandbox.run(job(last, probes=code(probes), wanted=("modules",))).probes
+    assert probe.arrays is not None, probe.error
+    assert [float(each) for each in probe.arrays.values()] == [random.Random(1).random(), 4.0, 5.0]
 
 
 def test_a_reference_runs_once_and_its_probes_each_time() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import builtins
 import contextlib
 import json
@@ -196,7 +195,8 @@ class Conversation:
     def _tell_cells(self) -> None:
         chosen = self.progress.to_run()
         self.waiting = [("cell", index) for index, _ in chosen] + [("ask", 0)]
-        cells = [[index, cell.name, cell.source, cell.test, cell.seconds] for index, cell in chosen]
+        known = self.zygote.known
+        cells = [[i, c.name, known.get((c.name, c.source), c.source), c.test, c.seconds] for i, c in chosen]
         self._tell(_encoded({"slow": sorted(self.progress.slow), "name": self.progress.job.name, "cells": cells}))
 
     def _tell_probes(self) -> None:
@@ -389,12 +389,11 @@ def _encoded(message: dict[str, Any]) -> bytes:
 @lru_cache(maxsize=32)
 def _probes_message(source: str, wanted: tuple[tuple[int, str], ...], seed: int, seconds: float) -> bytes:
     """What a process is told once its cells have run; submissions with one draw of inputs are told the same."""
-    code = compiled(source) if wanted else ""
-    return _encoded({"code": code, "wanted": wanted, "seed": seed, "seconds": seconds})
+    code = compiled(source) if wanted else b""
+    return _encoded({"code": len(code), "wanted": wanted, "seed": seed, "seconds": seconds}) + code
 
 
 @cache
-def compiled(source: str) -> str:
+def compiled(source: str) -> bytes:
     """Probes as code, since compiling took a submission as long as running them; SyntaxError when they are none."""
-    code = marshal.dumps(compile(source, "probes.py", "exec", dont_inherit=True))
-    return binascii.b2a_base64(code, newline=False).decode()
+    return marshal.dumps(compile(source, "probes.py", "exec", dont_inherit=True))

@@ -7,7 +7,6 @@ it uses beforehand. It reports to a grader that trusts nothing of it.
 from __future__ import annotations
 import __future__
 
-import binascii
 import builtins
 import json
 import linecache
@@ -28,7 +27,7 @@ DETAIL, MESSAGE, LEAVES, DEPTH = 4000, 300, 256, 8
 _FRAMES = 12
 # Functions in C and this file's own: what is written in Python could be changed from below.
 _write, _read, _exit, _set_blocking = os.write, os.read, os._exit, os.set_blocking
-_loads, _unpacked = marshal.loads, binascii.a2b_base64
+_loads = marshal.loads
 _signal: Any = vars(sys.modules["_signal"])["signal"]
 _setitimer, _real = getattr(signal, "setitimer", None), getattr(signal, "ITIMER_REAL", 0)
 _alarm = int(getattr(signal, "SIGALRM", 0))
@@ -46,7 +45,7 @@ _AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _HERE = os.path.dirname(__file__)
 
 FUTURE = __future__.annotations.compiler_flag
-Known = dict[tuple[str, str, int], CodeType]  # by name, source and flags
+Known = list[tuple[str, dict[int, CodeType]]]  # a cell's source, and its code by flags
 
 
 class TimeIsUp(BaseException):
@@ -88,6 +87,7 @@ class Lesson:
         self.kind = "code"  # of the part that runs
         self.unsent = b""  # to the grader
         self.kept: dict[str, Any] = {}  # functions, classes and modules that a test has passed with
+        self.heads: dict[tuple[Any, tuple[int, ...]], str] = {}  # how arrays of a dtype and shape are announced
         self.absent: set[str] = set()  # names of what is not here, such as a plotting library
         self.future = 0
         self.streams = (sys.stdout, sys.stderr)
@@ -109,25 +109,30 @@ class Lesson:
         self.send('{"done": true}')
         self.flush()
 
-    def cell(self, name: str, source: str, test: str) -> None:
-        """Run a cell, then the test that it defines."""
+    def cell(self, name: str, written: str | int, test: str) -> None:
+        """Run a cell, given as its source or as the number of a known one, then the test that it defines."""
         assert self.module is not None
         space = vars(self.module)
-        code = self.known.get((name, source, self.future)) or compiled(self.module.__name__, name, source, self.future)
+        source, codes = (written, {}) if isinstance(written, str) else self.known[written]
+        code = codes.get(self.future) or compiled(self.module.__name__, name, source, self.future)
         self.future |= code.co_flags & FUTURE
         again = partial(compiled, self.module.__name__, name, source, self.future)
         self.notebook.run(code, source, space, again, self.absent)
         if test:
             space[test]()
-            self.kept.update((name, value) for name, value in space.items() if _works(value))
+            kept = self.kept
+            for name, value in space.items():
+                if kept.get(name) is not value and _works(value):
+                    kept[name] = value
 
     def probes(self, told: dict[str, Any]) -> None:
         """Call each wanted probe with the lesson and fresh random inputs, and send what it returns."""
         self.kind = "test"
         space: dict[str, Any] = {}
         failed: tuple[str, ...] = ()
+        code = self.exactly(told["code"])
         if told["wanted"]:
-            failed = self.guarded(partial(self.load, space, told["code"], told["seed"]), told["seconds"])
+            failed = self.guarded(partial(self.load, space, code, told["seed"]), told["seconds"])
         for index, name in told["wanted"]:
             self.send(f'{{"start_probe": {index}}}')
             if failed and failed[0] != "passed":
@@ -138,14 +143,19 @@ class Lesson:
             if verdict[0] != "passed":
                 self.report(f'"probe": {index}', verdict)
                 continue
-            shapes = ", ".join(
-                f"[{_quote(leaf)}, {_quote(array.dtype.str)}, [{', '.join(map(str, array.shape))}]]"
-                for leaf, array in sent
-            )
+            shapes = ", ".join([f"[{_quote(leaf)}, {self.head(array)}]" for leaf, array in sent])
             self.send(f'{{"probe": {index}, "leaves": [{shapes}]}}')
             self.unsent += b"".join([array.tobytes() for _leaf, array in sent])
 
-    def load(self, space: dict[str, Any], code: str, seed: int) -> None:
+    def head(self, array: Any) -> str:
+        """An array's dtype and shape, in JSON."""
+        found = self.heads.get((array.dtype, array.shape))
+        if found is None:
+            found = f"{_quote(array.dtype.str)}, [{', '.join(map(str, array.shape))}]"
+            self.heads[array.dtype, array.shape] = found
+        return found
+
+    def load(self, space: dict[str, Any], code: bytes, seed: int) -> None:
         assert self.module is not None
         lesson = vars(self.module)
         for name in [*(name for name, value in lesson.items() if not _works(value)), *(self.kept.keys() - lesson)]:
@@ -153,7 +163,7 @@ class Lesson:
                 lesson[name] = self.kept[name]
             elif callable(self.pristine.builtins.get(name)):
                 del lesson[name]
-        space.update(probe_functions(_loads(_unpacked(code)), self.module, self.pristine))
+        space.update(probe_functions(_loads(code), self.module, self.pristine))
         space["rng"] = space["numpy"].random.default_rng(seed)
         space["start"] = space["rng"].bit_generator.state
 
@@ -327,7 +337,9 @@ def numeric(value: Any, numpy: Any) -> Any:
     array = numpy.asarray(value)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"a result of type {type(value).__name__} is no array of numbers")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)  # the order of bytes is no part of a result
+    if array.dtype.isnative:
+        return array
+    return array.astype(array.dtype.newbyteorder("="))  # the order of bytes is no part of a result
 
 
 def explained(error: BaseException) -> tuple[str, str]:

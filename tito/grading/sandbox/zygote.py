@@ -25,11 +25,12 @@ class ZygoteDied(Exception):
 
 
 class Zygote:
-    """The process, and the socket to it."""
+    """The process, the socket to it, and by name and source the numbers of the cells that it knows."""
 
     def __init__(self, plan: Plan, folder: Folder, settings: Mapping[str, Any]) -> None:
         ours, theirs = socket.socketpair()
         self.socket = ours
+        self.known = {(name, source): number for number, (_, name, source) in enumerate(settings["known"])}
         self._heard = b""
         self._errors = folder.root / "errors.txt"
         self._mark = folder.root.name  # an argument of the program, and so of all that it forks

@@ -47,11 +47,13 @@ class Zygote:
         self.confine = sibling("confine_child")
         pristine = sibling("pristine_child").Pristine(told["imports"], told["path"][0])
         self.parts = (pristine, sibling("notebook_child"))
-        self.known: dict[tuple[str, str, int], CodeType] = {}
+        self.known: list[tuple[str, dict[int, CodeType]]] = []
         for lesson, name, source in told["known"]:
+            codes: dict[int, CodeType] = {}
             for flags in (0, self.lesson.FUTURE):
                 with contextlib.suppress(SyntaxError, ValueError):
-                    self.known[name, source, flags] = self.lesson.compiled(lesson, name, source, flags)
+                    codes[flags] = self.lesson.compiled(lesson, name, source, flags)
+            self.known.append((source, codes))
         self.reference = self.prepared(told["reference"]) if told["reference"] else None
         os.chdir(self.work)
         wipe(self.work)

@@ -66,7 +66,7 @@ def _looked_up(source: str) -> Names:
     top = list(_top(tree))
     defined = frozenset(node.name for node in top if isinstance(node, (*_FUNCTION, ast.ClassDef)))
     bound = defined | frozenset(name for node in top for name in _binds(node))
-    used = frozenset(n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+    used = frozenset(_used(tree))
     early, hints = (frozenset(names) - bound - _BUILTIN for names in _early(tree))
     lazy = any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in top)
     return Names(True, defined, bound, used, early, hints, lazy)
@@ -103,6 +103,22 @@ def _guarded(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and any(
         isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test)
     )
+
+
+def _used(tree: ast.Module) -> Iterator[str]:
+    """Every name that is read; ast.walk would take twice as long."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if node.__class__ is ast.Name:
+            if node.ctx.__class__ is ast.Load:
+                yield node.id
+            continue
+        for value in vars(node).values():
+            if value.__class__ is list:
+                waiting += [each for each in value if isinstance(each, ast.AST)]
+            elif isinstance(value, ast.AST):
+                waiting.append(value)
 
 
 def _binds(node: ast.stmt) -> Iterator[str]:

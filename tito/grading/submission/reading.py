@@ -271,6 +271,8 @@ def _json_cell(cell: dict[str, Any], where: str, notes: list[str]) -> RawCell:
 
 def _values(text: str) -> int:
     """How many values some JSON has, at most; what stands in its strings, such as a page with a plot, is one each."""
+    if len(text) <= MAX_VALUES:  # each takes a character or more
+        return len(text)
     number = sum(map(text.count, ",[{"))
     return number if number <= MAX_VALUES else sum(map(_STRING.sub("", text).count, ",[{"))
 
