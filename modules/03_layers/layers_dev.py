@@ -537,18 +537,27 @@ if __name__ == "__main__":
 # **One op or two.** Written as `x @ W + b`, the layer is two ops, and each makes an array: for a batch of 32 and 256
 # outputs, 32 * 256 * 4 = 32,768 bytes for the product and as many for the sum. Training keeps both until the gradients
 # are known (module 06). An op of our own can do better. The product is new and nobody else has seen it, so the bias may
-# be added to it in place, and one array is left. That is **fusion**; PyTorch's `addmm` does the same. `linear` below is
-# given, and goes back to two ops where it must: numbers of two dtypes need a third array anyway.
+# be added to it in place, and one array is left. That is **fusion**; PyTorch's `addmm` does the same. You write
+# `linear_op`. `linear` is given: it goes back to two ops where it must, since numbers of two dtypes need another array.
 
 
-# %%
+# %% nbgrader={"grade": false, "grade_id": "linear", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
 @op
 def linear_op(x: Array, weight: Array, bias: Array) -> Array:
-    """x W + b in the memory of the product: x (..., in), weight (in, out), bias (out,) -> (..., out)."""
+    """x W + b as one op, in the memory of the product.
+
+    TODO: the product, and the bias added to it in place.
+    Approach: `matmul_op.forward(x, weight)` is `@` for arrays, with any leading axes; `y += bias` changes y.
+    Example: x [[1, 2]], weight [[1, 0, 2], [3, 1, 0]], bias [0, 10, -1] -> [[7, 12, 1]].
+    Hint: `y = y + bias` gives the same numbers in a second array.
+    x (..., in), weight (in, out), bias (out,), all of one dtype -> (..., out).
+    """
+    ### BEGIN SOLUTION
     y = matmul_op.forward(x, weight)
     y += bias
     return y
+    ### END SOLUTION
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -558,8 +567,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return x @ weight + bias
 
 
-# %% nbgrader={"grade": false, "grade_id": "linear", "locked": false, "schema_version": 3, "solution": true, "task": false}
-#| export
 def _check_size(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
@@ -633,6 +640,8 @@ def test_unit_linear() -> None:
     layer.bias = Parameter([0.0, 10.0, -1.0])
     assert layer(Tensor([[1.0, 2.0]])).tolist() == [[7.0, 12.0, 1.0]]
     assert layer(Tensor([1.0, 2.0])).tolist() == [7.0, 12.0, 1.0], "one example without a batch axis"
+    assert linear(Tensor([[1.0, 2.0]]), layer.weight, layer.bias).tolist() == [[7.0, 12.0, 1.0]]
+    assert layer.bias.tolist() == [0.0, 10.0, -1.0], "linear_op changes its own result, and nothing that it was given"
     assert layer(Tensor(np.ones((4, 5, 2)))).shape == (4, 5, 3)
     assert layer(Tensor(np.ones((4, 5, 2)))).requires_grad, "use Tensor operations only, or nothing can be trained"
     manual_seed(0)
