@@ -61,6 +61,20 @@ def gradebook(url: str) -> Iterator[Any]:
         yield opened
 
 
+def test_a_gradebook_is_opened_without_nbgraders_pages_in_jupyter() -> None:
+    """Catches the half second that importing them takes, and stand-ins that are left where the pages belong."""
+    code = """
+import sys
+from tito.grading.books.gradebook_schema import nbgrader_api
+assert nbgrader_api().Gradebook
+assert not {"jupyter_server", "notebook", "jupyterlab"} & sys.modules.keys()
+assert not [name for name in sys.modules if name.startswith("nbgrader.server_extensions.")]
+from nbgrader.server_extensions.formgrader import load_jupyter_server_extension
+assert load_jupyter_server_extension.__module__ == "nbgrader.server_extensions.formgrader.formgrader"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_scores_are_there_for_nbgrader(gradebook: Any) -> None:
     """Catches scores under the wrong cell, student or column, as nbgrader's own calls see them."""
     write(gradebook, layers(), [record("ada"), record("bob", lost=(LINEAR, "test-matmul/4"))])

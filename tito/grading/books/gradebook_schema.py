@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
+from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tito.errors import EnvironmentFault
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
 _PATIENCE = 60  # seconds to wait for another process that writes
 _ANSWER = 15  # seconds to wait for a server to answer
 _ADVISORY = 7281123  # of PostgreSQL's lock that one process holds while it writes
+_PAGES = tuple(
+    f"nbgrader.server_extensions.{name}"
+    for name in ("assignment_list", "course_list", "formgrader", "validate_assignment")
+)
 _POSTGRES_HINT = (
     "check that the server runs, that the database was made (createdb NAME) and may be written, "
     "and the password: PGPASSWORD or ~/.pgpass"
@@ -26,12 +33,33 @@ def nbgrader_api() -> Any:
     # Jupyter's schemas ask for this package to check addresses that grading has none of; it takes seconds to import.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
-        from nbgrader import api
+        with _without_pages():
+            from nbgrader import api
     except ImportError as error:
         raise EnvironmentFault(
             f"The gradebook needs nbgrader, which cannot be imported ({error}).", "pip install 'tito[grade]'"
         ) from None
     return api
+
+
+@contextlib.contextmanager
+def _without_pages() -> Iterator[None]:
+    """nbgrader's package imports its pages in Jupyter: half a second for what a gradebook has no use for.
+
+    Others stand in their places meanwhile, and are gone afterwards, so that they can still be imported.
+    """
+    pages: dict[str, ModuleType] = {}
+    if "nbgrader" not in sys.modules:
+        for name in _PAGES:
+            pages[name] = ModuleType(name)
+            vars(pages[name])["__getattr__"] = lambda _name: None  # whatever the package takes from them
+    sys.modules.update(pages)
+    try:
+        yield
+    finally:
+        for name, page in pages.items():
+            if sys.modules.get(name) is page:
+                del sys.modules[name]
 
 
 def open_gradebook(url: str, course_id: str) -> Any:
