@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import signal
 import threading
 import time
@@ -12,7 +13,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from multiprocessing import context, reduction
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import ROOT
@@ -354,6 +357,22 @@ def test_ctrl_c_while_workers_start_is_heard_afterwards() -> None:
     finally:
         over.set()
     assert ready == ["started"]
+
+
+@pytest.mark.skipif(not hasattr(os, "pread"), reason="POSIX only")
+def test_a_setup_reaches_workers_in_a_file_and_not_in_their_pipe(assignment: Assignment) -> None:
+    """Catches a command that waits, before it starts a second worker, until the first has loaded everything."""
+    from multiprocessing.popen_spawn_posix import _DupFd
+
+    setup = Setup(assignment, Isolation.LIMITS, Limits(), b"0" * 32)
+    spawning = SimpleNamespace(DupFd=_DupFd, duplicate_for_child=os.dup)
+    context.set_spawning_popen(spawning)
+    try:
+        handed = [bytes(reduction.ForkingPickler.dumps(each)) for each in [pool._Handed(setup)] * 2]
+    finally:
+        context.set_spawning_popen(None)
+    assert max(map(len, handed)) < 1000, "a pipe takes 64 KB at once"
+    assert [pickle.loads(each) for each in handed] == [setup, setup], "one worker's reading leaves it to the other"
 
 
 def test_a_gradebook_that_does_not_open_ends_the_workers(school: Class, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import reduction
 from multiprocessing.util import Finalize
 from typing import Any
 
@@ -127,11 +131,38 @@ def local(setup: Setup, jobs: int) -> Workers:
 def _processes(setup: Setup, jobs: int) -> Executor:
     """A pool whose processes all start at once, and warm up."""
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(jobs, context, _start, (setup, os.getpid()))
+    handed: Any = _Handed(setup)  # a Setup, once it has arrived
+    executor = ProcessPoolExecutor(jobs, context, _start, (handed, os.getpid()))
     with _no_ctrl_c():
         for _ in range(jobs):
             executor.submit(_warm)  # what goes wrong there goes wrong with the first task again, which tells of it
     return executor
+
+
+class _Handed:
+    """A setup on its way to a new process, which inherits a file without a name.
+
+    Among the process's other settings it would not fit into the pipe for these, and whoever starts processes would wait
+    until each has loaded what it takes to read the rest.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as processes may be started)
+        weakref.finalize(self, self._file.close)
+        self._file.write(pickle.dumps(setup))
+        self._file.flush()
+
+    def __reduce__(self) -> tuple[Callable[..., Setup], tuple[Any, ...]]:
+        return _received, (reduction.DupFd(self._file.fileno()),)
+
+
+def _received(handed: Any) -> Setup:
+    fd = handed.detach()
+    try:
+        setup: Setup = pickle.loads(os.pread(fd, os.fstat(fd).st_size, 0))  # its place is that of all who have it
+    finally:
+        os.close(fd)
+    return setup
 
 
 @contextlib.contextmanager
