@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -284,12 +284,8 @@ def _owned(course: Sequence[CourseCell], pieces: Sequence[Piece], found: Matchin
     """For each piece, the course's solution and helper cells of which it is a version."""
     owned: list[set[int]] = [set() for _ in pieces]
     names = {name for cell in course if cell.work for name in cell.names.defined}
-    defining: dict[str, list[int]] = {}
-    for at, piece in enumerate(pieces):
-        for name in piece.names.defined & names:
-            defining.setdefault(name, []).append(at)
     for index, cell in enumerate(course):
-        for at in _versions_of(cell, pieces, names, defining) if cell.work else ():
+        for at in _versions_of(cell, pieces, names) if cell.work else ():
             owned[at].add(index)
     for index, cell in enumerate(course):  # what content does not tell, the id does
         if cell.role is Role.SOLUTION and not any(index in each for each in owned):
@@ -329,27 +325,25 @@ def _names_alone(piece: Piece, cell: CourseCell, names: set[str]) -> bool:
     return bool(piece.grade_id) and piece.grade_id == cell.grade_id and not piece.names.defined & names
 
 
-def _versions_of(
-    cell: CourseCell, pieces: Sequence[Piece], names: set[str], defining: Mapping[str, list[int]]
-) -> list[int]:
+def _versions_of(cell: CourseCell, pieces: Sequence[Piece], names: set[str]) -> list[int]:
     """The pieces that define what a cell of the course defines: first those with its id or its very text."""
     wanted = cell.names.defined
     if not wanted:
         named = [at for at, piece in enumerate(pieces) if cell.grade_id and piece.grade_id == cell.grade_id]
         return named or _alike(cell, pieces)
-    having = sorted({at for name in wanted for at in defining.get(name, ())})
+    having = {at: piece.names.defined & wanted for at, piece in enumerate(pieces)}
+    having = {at: names for at, names in having.items() if names}
     own = [at for at in having if cell.grade_id and pieces[at].grade_id == cell.grade_id]
     own = own or [at for at in having if normal(pieces[at].source) == cell.text][:1]
-    heads = [at for at, piece in enumerate(pieces) if _names_alone(piece, cell, names) and at not in own]
+    heads = [at for at, piece in enumerate(pieces) if at not in own and _names_alone(piece, cell, names)]
     if not own:
         return sorted({*having, *(heads if having else [])})
     own += heads
     wanted = cell.names.bound
     covered = {name for at in own for name in pieces[at].names.bound}
     for at, piece in enumerate(pieces):
-        if piece.grade_id or at in own:
-            continue
-        if more := (piece.names.bound & wanted) - covered:
+        more = (piece.names.bound & wanted) - covered
+        if at not in own and not piece.grade_id and more:
             own.append(at)
             covered |= more
     return sorted(own)
