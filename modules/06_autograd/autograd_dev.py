@@ -1894,9 +1894,9 @@ if __name__ == "__main__":
 # %% [markdown] nbgrader={"grade": true, "grade_id": "reflection-memory", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
 # Every result notes its op and inputs, so all activations stay alive from the moment they are made until backward has
 # passed them; the peak is at the end of forward. Without recording each array goes as soon as the next layer has used it:
-# about two are alive at a time, against two or three for each of the 48 here. Not all of it is needed. A matrix product needs its inputs, a
-# ReLU or an exponential its own result; sums, reshapes and the bias addition need shapes only. An engine that saved just what
-# the rules read could do with about one array for each layer, a third or a half.
+# about two are alive at a time, against two or three for each of the 48 here. Not all of it is needed. A matrix product needs
+# its inputs, a ReLU or an exponential its own result; sums, reshapes and the bias addition need shapes only. An engine that
+# saved just what the rules read could do with about one array for each layer, a third or a half.
 #
 # Gradients add, because a sum of losses has the sum of their gradients. Four batches of a quarter of the size, each loss
 # divided by four, leave the same `.grad` as the large batch, with a quarter of the activations. The FLOPs are the same; small

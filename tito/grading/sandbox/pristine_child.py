@@ -29,7 +29,7 @@ class Pristine:
         for name in _PLAIN:
             importlib.import_module(name)
         found = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in tops}
-        self.found, self.others = found, dict(sys.modules)
+        self.found, self.all = found, dict(sys.modules)
         self.modules = {name: _copy(module) for name, module in found.items()}
         for module in self.modules.values():
             for name, value in vars(module).items():
@@ -62,14 +62,15 @@ class Pristine:
     def imported(self, name: str, *rest: Any) -> ModuleType:
         """`__import__` for probes: the copies, and the real thing for what has none."""
         if name not in self.modules or (len(rest) > 3 and rest[3]):
-            for each in {name.partition(".")[0], name} & self.others.keys():
-                sys.modules[each] = self.others[each]
+            for each in {name.partition(".")[0], name} & self.all.keys():
+                sys.modules[each] = self.all[each]
             return self.import_(name, *rest)
         return self.modules[name if len(rest) > 2 and rest[2] else name.partition(".")[0]]
 
     def restore(self) -> None:
         """Put modules back to their places, and functions, classes and settings into the state in which they were."""
-        sys.modules.update(self.others if len(sys.modules) < len(self.others) else self.found)
+        # Touching a module copies its page: the others come back when probes import them, or all if some are missing.
+        sys.modules.update(self.all if len(sys.modules) < len(self.all) else self.found)
         for module, contents in self.contents:  # importlib.reload gives them new classes
             vars(module).update(contents)
         self.modules["numpy"].seterr(**self.errors)
