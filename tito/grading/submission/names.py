@@ -5,8 +5,12 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+import symtable
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeGuard
 
 from tito.notebook import quietly_parsed
 
@@ -18,19 +22,52 @@ _KEPT, _EACH = 10_000_000, 500  # characters that are remembered; what a cell co
 _HEAD = re.compile(r"^(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", re.MULTILINE)
 _BUILTIN = frozenset(dir(builtins)) | {"__name__", "__file__", "__builtins__"}
 _FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+_COMPREHENSIONS = ("listcomp", "setcomp", "dictcomp", "genexpr")  # functions that run where they stand
 
 
 @dataclass(frozen=True)
 class Names:
-    """What a cell's code has to do with names at the top level of a lesson."""
+    """What a cell's code has to do with names at the top level of a lesson.
 
-    parses: bool  # False: the other fields are what can be seen without a syntax tree
+    Every cell of a submission is asked what it defines and binds. Python's table of symbols says so in half the time
+    that a syntax tree takes; a tree is made when more is asked, which few submissions need.
+    """
+
+    source: str = field(repr=False)
+    parses: bool  # False: what it defines and binds is what can be seen without reading the code, and no more is known
     defined: frozenset[str]  # by def and class
     bound: frozenset[str]  # by def, class, import, assignment
-    used: frozenset[str]  # anywhere in it
-    early: frozenset[str]  # as soon as it runs, outside the bodies of functions, and not bound in it
-    hints: frozenset[str]  # the same, in annotations of functions, which may be left alone
-    lazy: bool  # whether it says that annotations are left alone
+    outer: frozenset[str]  # read outside the bodies of functions, and not bound in it; all of early and hints are here
+
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """The names that are read anywhere in it."""
+        return frozenset(_used(self._tree))
+
+    @property
+    def early(self) -> frozenset[str]:
+        """The names that it needs as soon as it runs, outside the bodies of functions, and does not bind."""
+        return self._early[0] - self.bound - _BUILTIN
+
+    @property
+    def hints(self) -> frozenset[str]:
+        """The same, in annotations of functions, which may be left alone."""
+        return self._early[1] - self.bound - _BUILTIN
+
+    @cached_property
+    def lazy(self) -> bool:
+        """Whether it says that annotations are left alone."""
+        if "__future__" not in self.source:
+            return False
+        return any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in self._tree.body)
+
+    @property
+    def _tree(self) -> ast.Module:
+        return quietly_parsed(self.source if self.parses else "")
+
+    @cached_property
+    def _early(self) -> tuple[frozenset[str], frozenset[str]]:
+        return _early(self._tree)
 
 
 class _Known(dict[str, Names]):
@@ -59,17 +96,47 @@ def _looked_up(source: str) -> Names:
     try:
         if len(source) > MAX_PARSED or source.count("{") > _MAX_BRACES:
             raise SyntaxError
-        tree = quietly_parsed(source)
+        table = _table(source)
+        if "__name__" in table.get_identifiers():
+            table = _table(_unguarded(source))
     except SyntaxError:
         defined = frozenset(_HEAD.findall(source))
-        return Names(False, defined, defined, frozenset(), frozenset(), frozenset(), False)
-    top = list(_top(tree))
-    defined = frozenset(node.name for node in top if isinstance(node, (*_FUNCTION, ast.ClassDef)))
-    bound = defined | frozenset(name for node in top for name in _binds(node))
-    used = frozenset(_used(tree))
-    early, hints = (frozenset(names) - bound - _BUILTIN for names in _early(tree))
-    lazy = any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in top)
-    return Names(True, defined, bound, used, early, hints, lazy)
+        return Names(source, False, defined, defined, frozenset())
+    symbols = table.get_symbols()
+    defined = frozenset(symbol.get_name() for symbol in symbols if symbol.is_namespace())
+    bound = frozenset(symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported())
+    return Names(source, True, defined, bound, frozenset(_outer(table)) - bound)
+
+
+def _table(source: str) -> symtable.SymbolTable:
+    """Python's table of the symbols in some code; SyntaxError also for what the parser alone refuses."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return symtable.symtable(source, "lesson", "exec")
+        except (ValueError, RecursionError, MemoryError) as error:  # a null byte, or expressions nested too deeply
+            raise SyntaxError(str(error)) from None
+
+
+def _outer(table: symtable.SymbolTable) -> Iterator[str]:
+    """The names read in a block and in the classes and comprehensions in it, without the variables of these last."""
+    own = table.get_type() == "function"
+    for symbol in table.get_symbols():
+        if symbol.is_referenced() and (symbol.is_global() or not own):
+            yield symbol.get_name()
+    for block in table.get_children():
+        if block.get_type() != "function" or block.get_name() in _COMPREHENSIONS:
+            yield from _outer(block)
+
+
+def _unguarded(source: str) -> str:
+    """The code with `pass` for each statement `if __name__ == ...`."""
+    lines = source.split("\n")
+    for node in ast.walk(quietly_parsed(source)):  # one that stands in another finds an empty line
+        if _guarded(node):
+            first, last = node.lineno - 1, node.end_lineno or node.lineno
+            lines[first:last] = [lines[first][: node.col_offset] + "pass", *[""] * (last - first - 1)]
+    return "\n".join(lines)
 
 
 def excerpt(source: str, names: frozenset[str]) -> str:
@@ -85,20 +152,7 @@ def excerpt(source: str, names: frozenset[str]) -> str:
     return "\n\n\n".join(kept)
 
 
-def _top(tree: ast.Module) -> Iterator[ast.stmt]:
-    """The statements at the top level, those inside if, try, with and loops included; no guarded analyses."""
-    waiting: list[ast.stmt] = list(reversed(tree.body))
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if isinstance(node, (*_FUNCTION, ast.ClassDef)) or _guarded(node):
-            continue
-        inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
-        handlers = node.handlers if isinstance(node, ast.Try) else []
-        waiting += reversed(inner + [child for handler in handlers for child in handler.body])
-
-
-def _guarded(node: ast.AST) -> bool:
+def _guarded(node: ast.AST) -> TypeGuard[ast.If]:
     """Whether a statement is `if __name__ == ...`, which does not run when a lesson is graded."""
     return isinstance(node, ast.If) and any(
         isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test)
@@ -136,7 +190,7 @@ def _binds(node: ast.stmt) -> Iterator[str]:
             waiting += [child for child in ast.iter_child_nodes(part) if not isinstance(child, ast.stmt)]
 
 
-def _early(tree: ast.Module) -> tuple[set[str], set[str]]:
+def _early(tree: ast.Module) -> tuple[frozenset[str], frozenset[str]]:
     """The names looked up while the code itself runs: decorators, defaults, bases, bodies of classes; annotations."""
     found: set[str] = set()
     hints: list[ast.AST] = []
@@ -155,5 +209,5 @@ def _early(tree: ast.Module) -> tuple[set[str], set[str]]:
             hints += filter(None, [node.returns, *(each.annotation for each in given if each)])
         elif not isinstance(node, ast.Lambda):
             waiting += ast.iter_child_nodes(node)
-    named = {n.id for hint in hints for n in ast.walk(hint) if isinstance(n, ast.Name)}
-    return found, named
+    named = frozenset(n.id for hint in hints for n in ast.walk(hint) if isinstance(n, ast.Name))
+    return frozenset(found), named

@@ -59,12 +59,13 @@ def _add_missing_solutions(course: Sequence[CourseCell], order: list[Piece], rep
 def _add_missing_helpers(course: Sequence[CourseCell], order: list[Piece], repairs: list[str]) -> None:
     """Put back the course's imports and helpers whose names the submission uses, or a test, and nothing binds."""
     bound = {name for piece in order for name in piece.names.bound}
-    tests = {name for cell in course if cell.role is Role.TEST for name in cell.names.used}
+    tests = [cell.names for cell in course if cell.role is Role.TEST]
     for index, cell in reversed(list(enumerate(course))):  # a helper may need an earlier one
-        if not cell.helper:
+        missing = cell.names.bound - bound
+        if not (cell.helper and missing):
             continue
-        used = tests.union(*(piece.names.used for piece in order))
-        lost = sorted((cell.names.bound - bound) & used)
+        used = frozenset[str]().union(*(names.used for names in (*tests, *(piece.names for piece in order))))
+        lost = sorted(missing & used)
         if not lost:
             continue
         theirs = [at for at, piece in enumerate(order) if index in piece.of]
@@ -109,16 +110,17 @@ def _move_late_definitions(order: list[Piece], repairs: list[str]) -> None:
 
 def _defined_later(order: Sequence[Piece], at: int) -> dict[str, int]:
     """The names that a cell needs as soon as it runs and that only later cells bind, with the first of these."""
-    lazy = any(piece.names.lazy for piece in order[: at + 1])  # it holds for what follows
     names = order[at].names
-    needed = set(names.early if lazy else names.early | names.hints)
-    for each in order[:at]:
-        needed -= each.names.bound
+    unbound = names.outer.difference(*(each.names.bound for each in order[:at]))
     found: dict[str, int] = {}
-    for later in range(at + 1, len(order)) if needed else ():
-        for name in order[later].names.bound & needed:
+    for later in range(at + 1, len(order)) if unbound else ():
+        for name in order[later].names.bound & unbound:
             found.setdefault(name, later)
-    return found
+    if not found:
+        return found
+    lazy = any(piece.names.lazy for piece in order[: at + 1])  # it holds for what follows
+    needed = names.early if lazy else names.early | names.hints
+    return {name: later for name, later in found.items() if name in needed}
 
 
 def _sources(course: Sequence[CourseCell], order: Sequence[Piece]) -> Iterator[tuple[str, str]]:
