@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tito.grading.submission.course_cells import normal
-from tito.grading.submission.reading import read_submission
-from tito.grading.submission.repair import Repaired, repair
+from tito.grading.submission.names import names_of
+from tito.grading.submission.reading import read_cells, read_submission
+from tito.grading.submission.repair import Repaired, as_released, repair
 from tito.notebook import Role
 
 MODULES = [module.folder for module in course().modules if module.released]
@@ -22,7 +23,16 @@ Write = Callable[[str], Page]
 
 def repaired(page: Page, name: str = "03") -> Repaired:
     """What grading makes of a notebook."""
-    return repair(assignment(name), read_submission(ipynb(page), "layers_dev.ipynb"))
+    return checked(name, ipynb(page), "layers_dev.ipynb")
+
+
+def checked(name: str, data: bytes, file: str) -> Repaired:
+    """A repaired submission; where it can be taken as it was handed in and all of it is Python, that is the same."""
+    result = repair(assignment(name), read_submission(data, file))
+    handed_in = as_released(assignment(name), read_cells(data, file))
+    if handed_in is not None and all(names_of(cell.source).parses for cell in handed_in.cells):
+        assert handed_in == result
+    return result
 
 
 def order(result: Repaired) -> list[str]:
@@ -492,7 +502,7 @@ def test_whatever_is_done_to_the_cells(
         apply(page, action, name, number, test, deleted)
     for cell in page:
         cell.pop("of", None)
-    result = repair(LAYERS, read_submission(*write(page)))
+    result = checked("03", *write(page))
     check_tests(result)
     empty = {cell.grade_id: cell.source for cell in LAYERS.released.of_role(Role.SOLUTION)}
     assert [name for name, _ in result.sources] == SOLUTIONS

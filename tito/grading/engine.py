@@ -18,8 +18,8 @@ from tito.grading.records import CellScore, GradeRecord, Status
 from tito.grading.sandbox.isolation import Isolation
 from tito.grading.sandbox.jobs import Job, JobCell, Limits, RunResult
 from tito.grading.sandbox.sandbox import Sandbox
-from tito.grading.submission.reading import Unreadable, read_submission
-from tito.grading.submission.repair import repair
+from tito.grading.submission.reading import Unreadable, made_runnable, read_cells
+from tito.grading.submission.repair import Repaired, as_released, repair
 from tito.notebook import Role
 from tito.report import Outcome
 
@@ -98,28 +98,30 @@ class Engine:
             return replace(blank, reason=f"{type(error).__name__}: {error} ({where})")
 
     def _graded(self, task: Task, blank: GradeRecord) -> GradeRecord:
+        reading = read_cells(task.data, task.name)
+        handed_in = as_released(self.setup.assignment, reading)
+        if handed_in is not None:
+            run, scores = self._run(task, handed_in)
+            ran = zip(handed_in.cells, run.cells, strict=True)
+            if all(cell.test or found.outcome is Outcome.PASSED for cell, found in ran):
+                return _record(blank, handed_in, run, scores)
+        repaired = repair(self.setup.assignment, made_runnable(reading))
+        if handed_in is None or handed_in.cells != repaired.cells:
+            run, scores = self._run(task, repaired)
+        return _record(blank, repaired, run, scores)
+
+    def _run(self, task: Task, submission: Repaired) -> tuple[RunResult, tuple[CellScore, ...]]:
+        """What came of a submission's cells and the probes, and the points for it."""
         assignment = self.setup.assignment
-        mended = repair(assignment, read_submission(task.data, task.name))
         probes = tuple(name for cell in assignment.graded for name in cell.probes)
         longest = SHARE * self.setup.limits.wall  # else a test without an end would leave no time for the others
-        cells = tuple(c if c.seconds <= longest else replace(c, seconds=longest) for c in mended.cells)
+        cells = tuple(c if c.seconds <= longest else replace(c, seconds=longest) for c in submission.cells)
         job = Job(
             assignment.name, cells, assignment.probes_source, probes, self._seed(task), min(Job.probe_seconds, longest)
         )
         expected = self._expected(replace(job, cells=()))
         run = self.sandbox.run(job)
-        return replace(
-            blank,
-            status=Status.GRADED,
-            cells=judge.score(assignment, run, expected),
-            answers=mended.answers,
-            repairs=mended.repairs,
-            sources=mended.sources,
-            output=run.output,
-            seconds=run.seconds,
-            cpu_seconds=run.cpu_seconds,
-            peak_bytes=run.peak_bytes,
-        )
+        return run, judge.score(assignment, run, expected)
 
     def _seed(self, task: Task) -> int:
         """Which of the draws of random inputs a submission gets: nobody without the key knows it, or the inputs."""
@@ -137,6 +139,22 @@ class Engine:
             if all(probe.arrays is not None for probe in found.probes):
                 self.expected[job.seed] = found
         return found
+
+
+def _record(blank: GradeRecord, submission: Repaired, run: RunResult, scores: tuple[CellScore, ...]) -> GradeRecord:
+    """The verdict on a submission that was run."""
+    return replace(
+        blank,
+        status=Status.GRADED,
+        cells=scores,
+        answers=submission.answers,
+        repairs=submission.repairs,
+        sources=submission.sources,
+        output=run.output,
+        seconds=run.seconds,
+        cpu_seconds=run.cpu_seconds,
+        peak_bytes=run.peak_bytes,
+    )
 
 
 def known_job(assignment: Assignment) -> Job:

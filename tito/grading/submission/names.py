@@ -100,12 +100,16 @@ def _looked_up(source: str) -> Names:
         if "__name__" in table.get_identifiers():
             table = _table(_unguarded(source))
     except SyntaxError:
-        defined = frozenset(_HEAD.findall(source))
-        return Names(source, False, defined, defined, frozenset())
+        return Names(source, False, heads(source), heads(source), frozenset())
     symbols = table.get_symbols()
     defined = frozenset(symbol.get_name() for symbol in symbols if symbol.is_namespace())
     bound = frozenset(symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported())
     return Names(source, True, defined, bound, frozenset(_outer(table)) - bound)
+
+
+def heads(source: str) -> frozenset[str]:
+    """The names that the def and class lines of some code show, without reading it."""
+    return frozenset(_HEAD.findall(source))
 
 
 def _table(source: str) -> symtable.SymbolTable:

@@ -59,7 +59,15 @@ class Reading:
 
 
 def read_submission(data: bytes, name: str) -> Reading:
-    """Read a lesson from the bytes of a .py or .ipynb file; Unreadable says why a file is none."""
+    """Read a lesson from the bytes of a .py or .ipynb file, with code as a plain Python reads it where that can be.
+
+    Raises Unreadable, which says why a file is no lesson.
+    """
+    return made_runnable(read_cells(data, name))
+
+
+def read_cells(data: bytes, name: str) -> Reading:
+    """The same with the code as it was handed in."""
     if len(data) > MAX_BYTES:
         raise Unreadable(f"{name} has {len(data):,} bytes; a lesson has at most {MAX_BYTES:,}.")
     notes: list[str] = []
@@ -81,7 +89,7 @@ def read_submission(data: bytes, name: str) -> Reading:
         raise Unreadable(f"{name} is empty: no cell has any text.")
     _bounded(name, len(cells), "cells", MAX_CELLS)
     _bounded(name, sum(len(cell.source) for cell in cells), "characters in its cells", MAX_WRITTEN)
-    return Reading(tuple(_runnable(cells, notes)), tuple(notes))
+    return Reading(tuple(cells), tuple(notes))
 
 
 def _bounded(name: str, number: int, what: str, most: int) -> None:
@@ -90,16 +98,15 @@ def _bounded(name: str, number: int, what: str, most: int) -> None:
         raise Unreadable(f"{name} has {number:,} {what}; a lesson has at most {most:,}.")
 
 
-def _runnable(cells: Iterable[RawCell], notes: list[str]) -> Iterable[RawCell]:
-    """The cells with code that a plain Python can read, where tabs, stray spaces and magics stood against it."""
-    for number, cell in enumerate(cells, start=1):
-        if cell.kind != "code":
-            yield cell
-            continue
-        source, note = runnable(cell.source)
-        if note:
-            notes.append(f"Cell {number}: {note}")
-        yield cell if source == cell.source else replace(cell, source=source)
+def made_runnable(reading: Reading) -> Reading:
+    """The same with tabs, stray spaces and magics put right in cells with code that a plain Python could not read."""
+    cells, notes = list(reading.cells), list(reading.notes)
+    for at, cell in enumerate(cells):
+        if cell.kind == "code":
+            source, note = runnable(cell.source)
+            notes += [f"Cell {at + 1}: {note}"] if note else []
+            cells[at] = cell if source == cell.source else replace(cell, source=source)
+    return Reading(tuple(cells), tuple(notes))
 
 
 _BOMS = (

@@ -14,9 +14,10 @@ from tito.grading.assignment import Assignment, GradedCell
 from tito.grading.records import Answer
 from tito.grading.sandbox.jobs import JobCell
 from tito.grading.submission.answers import read_answers
-from tito.grading.submission.course_cells import CourseCell, course_cells
+from tito.grading.submission.course_cells import CourseCell, course_cells, normal
 from tito.grading.submission.matching import Piece, listed, match
-from tito.grading.submission.reading import Reading
+from tito.grading.submission.names import heads
+from tito.grading.submission.reading import RawCell, Reading
 from tito.notebook import Role
 
 _PASSES = 5  # of putting cells behind what they need
@@ -31,6 +32,40 @@ class Repaired:
     answers: tuple[Answer, ...]  # one a question, in the course's order
     sources: tuple[tuple[str, str], ...]  # (grade_id, source) of every solution cell of the course
     repairs: tuple[str, ...]  # one sentence each
+
+
+def as_released(assignment: Assignment, reading: Reading) -> Repaired | None:
+    """A submission whose cells with code are those of the released lesson, in its order; None for any other.
+
+    Cells are told by their ids, their texts and the names in lines that begin with def or class. No code is read, which
+    would take longer than all else here: where the student's cells run in this order, none of them needs repair.
+    """
+    course = course_cells(assignment)
+    ours = [index for index, cell in enumerate(course) if cell.work or cell.role is Role.TEST]
+    theirs = [(at, cell) for at, cell in enumerate(reading.cells, 1) if cell.kind == "code" and cell.source.strip()]
+    known = frozenset[str]().union(*(course[index].names.defined for index in ours))
+    if len(theirs) != len(ours):
+        return None
+    order = []
+    for index, (number, mine) in zip(ours, theirs, strict=True):
+        cell = course[index]
+        if not _stands_for(mine, cell, known):
+            return None
+        if cell.work:
+            order.append(Piece(number, mine.source, cell.grade_id, (index,)))
+    notes = list(reading.notes)
+    answers = read_answers(course, assignment.questions, reading.cells, notes)
+    cells = tuple(_job_cells(course, assignment.graded, order, {}))
+    return Repaired(cells, answers, tuple(_sources(course, order)), tuple(dict.fromkeys(notes)))
+
+
+def _stands_for(mine: RawCell, cell: CourseCell, known: frozenset[str]) -> bool:
+    """Whether a cell is the student's version of one of the course: with its id, and its names or else its text."""
+    if mine.grade_id != cell.grade_id:
+        return False
+    if cell.role is Role.SOLUTION:
+        return heads(mine.source) & known == cell.names.defined
+    return mine.source == cell.released or normal(mine.source) in (cell.released_text, cell.text)
 
 
 def repair(assignment: Assignment, reading: Reading) -> Repaired:

@@ -1,0 +1,121 @@
+"""The way of one submission through the engine: what is run as it was handed in, and what is repaired first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import grading.test_repair as edits
+import pytest
+from grading.lessons import Page, assignment, at, ipynb, percent, solved
+
+from tito.grading import engine
+from tito.grading.assignment import Assignment
+from tito.grading.engine import Engine, Setup, Task
+from tito.grading.records import GradeRecord, Status
+from tito.grading.sandbox.isolation import choose
+from tito.grading.sandbox.jobs import Job, Limits, RunResult
+from tito.grading.submission.reading import Reading, read_cells
+from tito.grading.submission.repair import Repaired, as_released, repair
+
+
+class Counted:
+    """An engine, how often it ran the last submission, and whether it looked for repairs."""
+
+    def __init__(self) -> None:
+        self.engine = Engine(Setup(assignment("03"), choose("auto"), Limits(), b"s" * 32))
+        self.runs, self.repaired = 0, False
+
+    def grade(self, page: Page) -> GradeRecord:
+        self.runs, self.repaired = 0, False
+        record = self.engine.grade(Task("ada", "layers_dev.ipynb", ipynb(page)))
+        assert record.status is Status.GRADED, record.reason
+        return record
+
+
+@pytest.fixture(scope="module")
+def counted() -> Iterator[Counted]:
+    made = Counted()
+    run = made.engine.sandbox.run
+
+    def running(job: Job) -> RunResult:
+        made.runs += 1
+        return run(job)
+
+    def repairing(given: Assignment, reading: Reading) -> Repaired:
+        made.repaired = True
+        return repair(given, reading)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(made.engine.sandbox, "run", running)
+        patch.setattr(engine, "repair", repairing)
+        yield made
+    made.engine.close()
+
+
+def changed(grade_id: str, change: Callable[[str], str]) -> Page:
+    """The solved lesson with another solution in one cell."""
+    page = solved("03")
+    cell = page[at(page, grade_id)]
+    assert change(cell["source"]) != cell["source"]
+    cell["source"] = change(cell["source"])
+    return page
+
+
+@pytest.mark.parametrize("name", edits.MODULES)
+def test_a_solved_lesson_is_taken_as_it_is(name: str) -> None:
+    """Catches a lesson whose every submission would be looked through for repairs, and takes longer for it."""
+    for data, file in ((ipynb(solved(name)), "x.ipynb"), (percent(solved(name)), "x.py")):
+        found = as_released(assignment(name), read_cells(data, file))
+        assert found is not None
+        assert found == repair(assignment(name), read_cells(data, file))
+
+
+@pytest.mark.parametrize(("edit", "said"), [row[:2] for row in edits.EDITS], ids=lambda v: getattr(v, "__name__", ""))
+def test_what_needs_repair_is_not_taken_as_it_is(edit: Callable[[Page], None], said: list[str]) -> None:
+    """Catches cells that were moved, lost or exchanged and would run as they stand, without a word in the report."""
+    page = solved("03")
+    edit(page)
+    found = as_released(assignment("03"), read_cells(ipynb(page), "x.ipynb"))
+    cut = edit in (edits.split_in_function, edits.split_in_docstring)  # the rest of the cell is no Python: it fails
+    assert found is None or cut or not said
+    assert found is not None or said or edit in (edits.swap_cells, edits.add_free_cells)
+
+
+def test_solutions_in_other_cells_are_not_taken_as_they_are() -> None:
+    """Catches cells that changed places with their ids left behind, and a second version that hides in another cell."""
+    swapped = solved("03")
+    edits.swap_ids(swapped)
+    merged = solved("03")
+    linear, dense = (merged[at(merged, name)] for name in ("linear", "dense"))
+    linear["source"], dense["source"] = f"{linear['source']}\n\n\n{dense['source']}", "# See above."
+    hidden = changed("dropout", lambda source: f"{source}\n\n\ndef matmul(A, B):\n    return A @ B")
+    for page in (swapped, merged, hidden):
+        assert as_released(assignment("03"), read_cells(ipynb(page), "x.ipynb")) is None
+
+
+def test_work_that_runs_is_not_looked_through(counted: Counted) -> None:
+    """Catches a class that is parsed cell by cell though nothing is wrong, and a second run of a wrong solution."""
+    record = counted.grade(solved("03"))
+    assert (record.points, record.repairs, counted.runs, counted.repaired) == (50.0, (), 1, False)
+    record = counted.grade(changed("matmul", lambda source: source.replace("total = 0", "total = 1")))
+    assert record.points < 50
+    assert (record.repairs, counted.runs, counted.repaired) == ((), 1, False)
+
+
+def test_a_cell_that_fails_is_repaired(counted: Counted) -> None:
+    """Catches cells in the released order that are left as they are although they cannot run so."""
+    late = "def also(profiler=LayerArchitectureProfiler):\n    return profiler"
+    record = counted.grade(changed("count-network", lambda source: f"{source}\n\n\n{late}"))
+    assert (record.points, counted.runs, counted.repaired) == (50.0, 2, True)
+    assert "needed at once; moved behind it" in record.repairs[0]
+    record = counted.grade(changed("dropout", lambda source: f"%load_ext autoreload\n{source}"))
+    assert (record.points, counted.runs) == (50.0, 2)
+    assert "were left out" in record.repairs[0]
+
+
+def test_a_cell_that_no_repair_helps_runs_once(counted: Counted) -> None:
+    """Catches twice the time for each submission with an error of its own."""
+    record = counted.grade(changed("dropout", lambda source: f"{source}\n\nundefined_name"))
+    assert (record.repairs, counted.runs, counted.repaired) == ((), 1, True)
+    record = counted.grade(changed("dropout", lambda source: source.replace("class Dropout", "class class Dropout")))
+    assert 0 < record.points < 50
