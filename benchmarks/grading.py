@@ -1,14 +1,14 @@
 """What grading costs: tito beside `nbgrader autograde`, and beside one plain Python with NumPy for each submission.
 
 `python benchmarks/grading.py [--sizes 10 100 1000] [--nbgrader 20] [--jobs N] [--rounds 3]` prints a table in Markdown.
-It needs the `dev` extra. Submissions are the solved lesson 03_layers, each with a comment of its own, so that no two
-are alike. Wall time of whole commands, their start included, in one run on an idle machine: every row runs once in each
-round, medians are printed, and ratios are medians of the rounds' ratios. Every command has as many cores as workers, so
-that one worker beside nbgrader is what a core does, and two beside one is what a second core adds; where a system
-cannot bind a process to a core, all have all cores. tito grades classes of each size. nbgrader and the floor grade a
-few submissions, because a thousand would take half an hour; so nbgrader's start, found by a run on one submission, is
-left out of what the others are compared with. The floor with several at a time shares nothing, so its gain is what the
-machine's cores have to give.
+It needs the `dev` extra. Submissions are the solved lesson 03_layers, each with a comment of its own in every solution
+cell, so that no two have a solution cell in common. Wall time of whole commands, their start included, in one run on an
+idle machine: every row runs once in each round, medians are printed, and ratios are medians of the rounds' ratios.
+Every command has as many cores as workers, so that one worker beside nbgrader is what a core does, and two beside one
+is what a second core adds; where a system cannot bind a process to a core, all have all cores. tito grades classes of
+each size. nbgrader and the floor grade a few submissions, because a thousand would take half an hour; so nbgrader's
+start, found by a run on one submission, is left out of what the others are compared with. The floor with several at a
+time shares nothing, so its gain is what the machine's cores have to give.
 """
 
 from __future__ import annotations
@@ -126,9 +126,7 @@ def hand_in(workspace: Workspace, module: Module, submitted: Path, count: int) -
     for number in range(count):
         folder = submitted / f"s{number:04}" / module.folder
         folder.mkdir(parents=True)
-        mine = page.replace('"total = 0', f'"# {number}\\n",\n    "total = 0').replace(
-            "C entry by entry", f"C, {number}"
-        )
+        mine = page.replace("### BEGIN SOLUTION", f"### The solution of {number}")
         (folder / f"{module.name}_dev.ipynb").write_text(mine, encoding="utf-8")
 
 
