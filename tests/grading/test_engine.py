@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import grading.test_repair as edits
 import pytest
-from grading.lessons import Page, assignment, at, ipynb, percent, solved
+from grading.lessons import Page, assignment, at, ipynb, percent, released, solved
 
 from tito.grading import engine
 from tito.grading.assignment import Assignment
@@ -16,6 +16,7 @@ from tito.grading.sandbox.isolation import choose
 from tito.grading.sandbox.jobs import Job, Limits, RunResult
 from tito.grading.submission.reading import Reading, read_cells
 from tito.grading.submission.repair import Repaired, as_released, repair
+from tito.notebook import Role
 
 
 class Counted:
@@ -97,6 +98,7 @@ def test_work_that_runs_is_not_looked_through(counted: Counted) -> None:
     """Catches a class that is parsed cell by cell though nothing is wrong, and a second run of a wrong solution."""
     record = counted.grade(solved("03"))
     assert (record.points, record.repairs, counted.runs, counted.repaired) == (50.0, (), 1, False)
+    assert record.untouched == ()
     record = counted.grade(changed("matmul", lambda source: source.replace("total = 0", "total = 1")))
     assert record.points < 50
     assert (record.repairs, counted.runs, counted.repaired) == ((), 1, False)
@@ -119,3 +121,13 @@ def test_a_cell_that_no_repair_helps_runs_once(counted: Counted) -> None:
     assert (record.repairs, counted.runs, counted.repaired) == ((), 1, True)
     record = counted.grade(changed("dropout", lambda source: source.replace("class Dropout", "class class Dropout")))
     assert 0 < record.points < 50
+
+
+def test_solutions_left_as_released_are_named(counted: Counted) -> None:
+    """Catches an empty cell that looks like work to whoever grades by hand, in either way through the engine."""
+    solutions = [cell.grade_id for cell in assignment("03").released.of_role(Role.SOLUTION)]
+    page = released("03")
+    assert counted.grade(page).untouched == tuple(solutions)
+    page[at(page, "dropout")]["source"] += "\n# mine"
+    page.append({"cell_type": "code", "source": "1 / 0", "metadata": {}})
+    assert counted.grade(page).untouched == tuple(name for name in solutions if name != "dropout")

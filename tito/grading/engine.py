@@ -64,6 +64,7 @@ class Engine:
         imports, reference = _imports(assignment), reference_job(assignment)
         self.setup = setup
         self.expected: dict[int, RunResult] = {}
+        self.stubs = {cell.grade_id: cell.source for cell in assignment.released.of_role(Role.SOLUTION)}
         self.sandbox = Sandbox(assignment.package, imports, setup.isolation, setup.limits, known=known_job(assignment))
         self.reference = Sandbox(assignment.package, imports, setup.isolation, setup.limits, reference=reference)
 
@@ -104,11 +105,11 @@ class Engine:
             run, scores = self._run(task, handed_in)
             ran = zip(handed_in.cells, run.cells, strict=True)
             if all(cell.test or found.outcome is Outcome.PASSED for cell, found in ran):
-                return _record(blank, handed_in, run, scores)
+                return self._record(blank, handed_in, run, scores)
         repaired = repair(self.setup.assignment, made_runnable(reading))
         if handed_in is None or handed_in.cells != repaired.cells:
             run, scores = self._run(task, repaired)
-        return _record(blank, repaired, run, scores)
+        return self._record(blank, repaired, run, scores)
 
     def _run(self, task: Task, submission: Repaired) -> tuple[RunResult, tuple[CellScore, ...]]:
         """What came of a submission's cells and the probes, and the points for it."""
@@ -122,6 +123,24 @@ class Engine:
         expected = self._expected(replace(job, cells=()))
         run = self.sandbox.run(job)
         return run, judge.score(assignment, run, expected)
+
+    def _record(
+        self, blank: GradeRecord, submission: Repaired, run: RunResult, scores: tuple[CellScore, ...]
+    ) -> GradeRecord:
+        """The verdict on a submission that was run."""
+        return replace(
+            blank,
+            status=Status.GRADED,
+            cells=scores,
+            answers=submission.answers,
+            repairs=submission.repairs,
+            sources=submission.sources,
+            untouched=tuple(name for name, source in submission.sources if source == self.stubs[name]),
+            output=run.output,
+            seconds=run.seconds,
+            cpu_seconds=run.cpu_seconds,
+            peak_bytes=run.peak_bytes,
+        )
 
     def _seed(self, task: Task) -> int:
         """Which of the draws of random inputs a submission gets: nobody without the key knows it, or the inputs."""
@@ -139,22 +158,6 @@ class Engine:
             if all(probe.arrays is not None for probe in found.probes):
                 self.expected[job.seed] = found
         return found
-
-
-def _record(blank: GradeRecord, submission: Repaired, run: RunResult, scores: tuple[CellScore, ...]) -> GradeRecord:
-    """The verdict on a submission that was run."""
-    return replace(
-        blank,
-        status=Status.GRADED,
-        cells=scores,
-        answers=submission.answers,
-        repairs=submission.repairs,
-        sources=submission.sources,
-        output=run.output,
-        seconds=run.seconds,
-        cpu_seconds=run.cpu_seconds,
-        peak_bytes=run.peak_bytes,
-    )
 
 
 def known_job(assignment: Assignment) -> Job:

@@ -71,6 +71,7 @@ class GradeRecord:
     answers: tuple[Answer, ...] = ()
     repairs: tuple[str, ...] = ()
     sources: tuple[tuple[str, str], ...] = ()  # (grade_id, source) of the cells the student was to write
+    untouched: tuple[str, ...] = ()  # the grade_ids of those that are as they were released
     output: str = ""  # what the submission printed, up to a bound
     isolation: str = ""
     seconds: float = 0.0
@@ -112,5 +113,6 @@ def record_from(data: Mapping[str, Any]) -> GradeRecord:
             "answers": tuple(Answer(**answer) for answer in data["answers"]),
             "repairs": tuple(data["repairs"]),
             "sources": tuple((name, source) for name, source in data["sources"]),
+            "untouched": tuple(data["untouched"]),
         }
     )

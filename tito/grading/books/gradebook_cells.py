@@ -18,14 +18,13 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 @dataclass(frozen=True)
 class Cells:
-    """The keys under which the gradebook has an assignment, and what its cells were released with."""
+    """The keys under which the gradebook has an assignment and its cells."""
 
     assignment: str
     notebook: str
     tests: Mapping[str, str]  # grade_id -> key
     questions: Mapping[str, str]
     comments: Mapping[str, str]  # of all cells that can have one
-    stubs: Mapping[str, str]  # grade_id -> source of the solution cells as released
     points: Mapping[str, float]
 
 
@@ -63,7 +62,6 @@ def register_cells(
         {name: key for name, key in graded.items() if name not in questions},
         {name: key for name, key in graded.items() if name in questions},
         {**graded, **keys["SolutionCell"]},
-        {cell.grade_id: cell.source for cell in saved if cell.role is Role.SOLUTION},
         {cell.grade_id: float(cell.points) for cell in saved if cell.nbgrader.get("grade")},
     )
 

@@ -150,8 +150,6 @@ def _comments(
             row = have.get((notebooks[student], key))
             if row is None:
                 changes.new.append({"notebook_id": notebooks[student], "cell_id": key, "auto_comment": said})
-            elif grade_id in cells.stubs and not record.sources and record.status is Status.GRADED:
-                continue  # a verdict from the journal, which does not keep sources
             elif row.auto_comment != said:
                 changes.changed.append({"id": row.id, "auto_comment": said})
     changes.apply(session, table)
@@ -163,7 +161,7 @@ def _auto_comments(cells: Cells, record: GradeRecord) -> Iterator[tuple[str, str
         return
     yield from ((cell.grade_id, cell.message) for cell in record.cells if cell.message)
     yield from ((answer.grade_id, NO_RESPONSE) for answer in record.answers if not answer.answered)
-    yield from ((name, NO_RESPONSE) for name, source in record.sources if cells.stubs.get(name) == source)
+    yield from ((name, NO_RESPONSE) for name in record.untouched)
 
 
 def _existing(session: Any, table: Any, notebooks: Mapping[str, str]) -> dict[tuple[str, str], Any]:
