@@ -187,13 +187,27 @@ def test_a_line_that_a_kill_cut_off_is_no_verdict(school: Class) -> None:
     assert len(lines) == 3 and all(json.loads(line)["record"]["student"] in NAMES for line in lines)
 
 
-def test_a_damaged_journal_is_named_with_its_line(school: Class) -> None:
+@pytest.mark.parametrize(
+    "line", ["{oops", "7", "{}", '{"record": {"module": "03_layers", "student": "s000"}, "key": "k"}']
+)
+def test_a_damaged_journal_is_named_with_its_line(school: Class, line: str) -> None:
     """Catches a traceback, or worse a verdict that is silently dropped."""
     school.hand_in(*NAMES[:2])
     school.run().go()
-    school.place.journal.write_bytes(b"{oops\n" + school.place.journal.read_bytes())
+    school.place.journal.write_bytes(line.encode() + b"\n" + school.place.journal.read_bytes())
     with pytest.raises(EnvironmentFault, match=r"line 1 is damaged"):
         school.run().go()
+
+
+def test_a_journal_of_an_earlier_grader_is_read(school: Class) -> None:
+    """Catches verdicts that an update of tito makes unreadable: they do not say which cells were left as released."""
+    school.hand_in(*NAMES[:2])
+    school.run().go()
+    text = school.place.journal.read_text(encoding="utf-8")
+    assert '"untouched": [], ' in text
+    school.place.journal.write_text(text.replace('"untouched": [], ', ""), encoding="utf-8")
+    school.graded.clear()
+    assert school.run().go().new == 0 and not school.graded
 
 
 def test_a_fault_of_the_grader_is_never_a_score_and_is_tried_again(school: Class) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tito import __version__
 from tito.errors import EnvironmentFault
 from tito.grading.records import GradeRecord, record_from
+
+T = TypeVar("T")
 
 _HERE = Path(__file__).parent
 _MAKES_VERDICTS = ("assignment.py", "engine.py", "judge.py", "submission/*.py", "sandbox/*.py")
@@ -41,14 +43,13 @@ class Journal:
     def latest(self, module: str) -> dict[str, tuple[str, GradeRecord]]:
         """The last verdict on each student's work on a module, with its key."""
         return {
-            line["record"]["student"]: (line["key"], record_from(line["record"]))
-            for line in self._lines()
-            if line["record"]["module"] == module
+            record.student: (key, record)
+            for key, record in self._read(lambda line: (line["key"], record_from(line["record"])), module)
         }
 
     def modules(self) -> frozenset[str]:
         """The assignments on which there is a verdict."""
-        return frozenset(line["record"]["module"] for line in self._lines())
+        return frozenset(self._read(lambda line: line["record"]["module"]))
 
     def records(self, module: str) -> dict[str, GradeRecord]:
         """The last verdict on each student's work on a module."""
@@ -69,7 +70,8 @@ class Journal:
             stream.flush()
             os.fsync(stream.fileno())
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
+    def _read(self, what: Callable[[dict[str, Any]], T], module: str = "") -> Iterator[T]:
+        """Something of every verdict, or of those on one module; EnvironmentFault names a line that is none."""
         if not self.path.exists():
             return
         with self.path.open("rb") as stream:
@@ -77,10 +79,12 @@ class Journal:
                 if not line.endswith(b"\n"):
                     return
                 try:
-                    yield json.loads(line)
-                except ValueError as error:
+                    said = json.loads(line)
+                    if module in ("", said["record"]["module"]):
+                        yield what(said)
+                except (ValueError, KeyError, TypeError) as error:
                     raise EnvironmentFault(
-                        f"{self.path}, line {number} is damaged: {error}.",
+                        f"{self.path}, line {number} is damaged: {type(error).__name__}: {error}.",
                         "take that line out; its submission is graded again",
                     ) from None
 

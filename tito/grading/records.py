@@ -113,6 +113,6 @@ def record_from(data: Mapping[str, Any]) -> GradeRecord:
             "answers": tuple(Answer(**answer) for answer in data["answers"]),
             "repairs": tuple(data["repairs"]),
             "sources": tuple((name, source) for name, source in data["sources"]),
-            "untouched": tuple(data["untouched"]),
+            "untouched": tuple(data.get("untouched", ())),  # journals of earlier graders have none
         }
     )
