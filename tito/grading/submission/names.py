@@ -29,8 +29,8 @@ _COMPREHENSIONS = ("listcomp", "setcomp", "dictcomp", "genexpr")  # functions th
 class Names:
     """What a cell's code has to do with names at the top level of a lesson.
 
-    Every cell of a submission is asked what it defines and binds. Python's table of symbols says so in half the time
-    that a syntax tree takes; a tree is made when more is asked, which few submissions need.
+    Every cell of a submission that is looked through is asked what it defines and binds. Python's table of symbols says
+    so in half the time that a syntax tree takes; a tree is made when more is asked, which is seldom.
     """
 
     source: str = field(repr=False)
