@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import grading.test_repair as edits
 import pytest
@@ -107,12 +108,43 @@ def test_work_that_runs_is_not_looked_through(counted: Counted) -> None:
 def test_a_cell_that_fails_is_repaired(counted: Counted) -> None:
     """Catches cells in the released order that are left as they are although they cannot run so."""
     late = "def also(profiler=LayerArchitectureProfiler):\n    return profiler"
-    record = counted.grade(changed("count-network", lambda source: f"{source}\n\n\n{late}"))
+    record = counted.grade(changed("count-network", lambda source: f"{late}\n\n\n{source}"))
     assert (record.points, counted.runs, counted.repaired) == (50.0, 2, True)
     assert "needed at once; moved behind it" in record.repairs[0]
     record = counted.grade(changed("dropout", lambda source: f"%load_ext autoreload\n{source}"))
     assert (record.points, counted.runs) == (50.0, 2)
     assert "were left out" in record.repairs[0]
+
+
+@pytest.mark.parametrize(("grade_id", "trial"), [("module", "Linear(2, 3)"), ("linear", "Dense(2, 3)")])
+def test_a_trial_left_below_a_solution_costs_nothing(counted: Counted, grade_id: str, trial: str) -> None:
+    """Catches a cell that is moved behind those that need it, because a line of it needs them."""
+    record = counted.grade(changed(grade_id, lambda source: f"{source}\n\nprint({trial})"))
+    assert (record.points, record.repairs) == (50.0, ())
+    guarded = changed(grade_id, lambda source: f"{source}\n\nif not Module:\n    print({trial})")
+    guarded.append({"cell_type": "code", "source": "x = 1", "metadata": {}})
+    record = counted.grade(guarded)
+    assert (record.points, record.repairs, counted.runs) == (50.0, (), 1)
+
+
+def test_a_repair_takes_no_points_away(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a second run that counts although the first earned more."""
+
+    def without_dropout(given: Assignment, reading: Reading) -> Repaired:
+        found = repair(given, reading)
+        return replace(found, cells=tuple(cell for cell in found.cells if cell.name != "dropout"), repairs=("bad",))
+
+    monkeypatch.setattr(engine, "repair", without_dropout)
+    record = counted.grade(changed("profiler", lambda source: f"{source}\n\nundefined_name"))
+    assert (record.points, record.repairs, counted.runs) == (50.0, (), 2)
+
+
+def test_what_the_second_run_prints_is_not_kept(counted: Counted) -> None:
+    """Catches the text of probes, which the first run has seen, in what the report shows of the second."""
+    page = changed("matmul", lambda source: f"%load_ext autoreload\n{source}")
+    page[at(page, "dropout")]["source"] += "\nprint('printed', 'matmul' in globals())"
+    record = counted.grade(page)
+    assert (record.points, record.output, counted.runs) == (50.0, "printed False\n", 2)
 
 
 def test_a_cell_that_no_repair_helps_runs_once(counted: Counted) -> None:

@@ -59,6 +59,8 @@ def test_names_that_a_cell_needs_at_once() -> None:
     found = names_of("def f(a: Hint = DEFAULT, *, b: Other = lambda c=INNER: later) -> Result: return later")
     assert (found.early, found.hints) == ({"DEFAULT", "INNER"}, {"Hint", "Other", "Result"})
     assert found.outer == found.early | found.hints
+    found = names_of("if a:\n    b\nelif c:\n    d\ne if f else g")
+    assert found.early == {"a", "f"}
     found = names_of("try:\n    tried\nexcept E: pass\nx = len(y)\ny = 2")
     assert (found.early, found.lazy) == (set(), False)
     assert names_of("from __future__ import annotations\nx: int = y").lazy

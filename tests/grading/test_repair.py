@@ -432,6 +432,17 @@ def test_a_helper_that_is_put_back_does_not_replace_the_students() -> None:
     assert given == sources.index(page[here]["source"]) - 1
 
 
+def test_cells_that_need_each_other_stay_where_they_are() -> None:
+    """Catches an order in which nothing runs, where one cell needs another and is needed by it."""
+    page = solved("03")
+    page[at(page, "module")]["source"] += "\n\nprint(Linear(2, 3))"
+    assert order(repaired(page)) == order(repaired(solved("03")))
+    page[at(page, "module")]["source"] += "\nprint(Dense(2, 3))"
+    page[at(page, "linear")]["source"] += "\nprint(Dense(2, 3))"
+    result = repaired(page)
+    assert (order(result), result.repairs) == (order(repaired(solved("03"))), ())
+
+
 # Property: random sequences of edits.
 
 SOLUTIONS = [cell.grade_id for cell in LAYERS.notebook.of_role(Role.SOLUTION)]

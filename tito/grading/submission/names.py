@@ -203,7 +203,10 @@ def _early(tree: ast.Module) -> tuple[frozenset[str], frozenset[str]]:
         node = waiting.pop()
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             found.add(node.id)
-        if isinstance(node, ast.Try) or _guarded(node):  # what is tried may fail
+        if isinstance(node, ast.Try):  # what is tried may fail
+            continue
+        if isinstance(node, ast.If | ast.IfExp):  # what follows may not be run
+            waiting.append(node.test)
             continue
         if isinstance(node, (*_FUNCTION, ast.Lambda)):
             waiting += [*node.args.defaults, *filter(None, node.args.kw_defaults)]

@@ -124,6 +124,7 @@ def _move_late_definitions(order: list[Piece], repairs: list[str]) -> None:
     """Move cells behind those that define what they need at once, where nothing before them does."""
     moved: dict[int, Piece] = {}
     names: set[str] = set()
+    as_handed_in = list(order)
     for _ in range(_PASSES if sum(bool(piece.of) for piece in order) <= _MOVABLE else 0):
         before = list(order)
         for piece in reversed(before):
@@ -136,6 +137,9 @@ def _move_late_definitions(order: list[Piece], repairs: list[str]) -> None:
                 names |= needed.keys()
         if order == before:
             break
+    else:  # they need each other: no order is right
+        order[:] = as_handed_in
+        return
     if moved:
         cells = sorted(piece.number for piece in moved.values())
         what = f"Cell {cells[0]}" if len(cells) == 1 else f"Cells {listed([str(number) for number in cells])}"
