@@ -502,6 +502,29 @@ def test_a_locked_folder_to_work_in(sandbox: Sandbox) -> None:
     assert trick_of(between(sandbox, trick)) == ("passed", Ending.FINISHED)
 
 
+def test_the_folder_says_nothing_of_whoever_was_there_before(sandbox: Sandbox) -> None:
+    """Catches words for a student's second run, or another student, in attributes, and rights that keep files shut."""
+    left = """
+    import contextlib, os, struct
+    with contextlib.suppress(OSError):
+        os.setxattr(".", "user.probes", b"secret")
+    with contextlib.suppress(OSError):
+        shut = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", who, 0, 0xFFFFFFFF) for who in (1, 4, 0x20))
+        os.setxattr(".", "system.posix_acl_default", shut)
+    with contextlib.suppress(OSError):
+        os.utime(".", (1, 123456789))
+    """
+    found = """
+    import os
+    assert os.stat(".").st_mtime == 0, os.stat(".")
+    assert os.listxattr(".") == [], os.listxattr(".")
+    open("file", "w").close()
+    assert open("file").read() == ""
+    """
+    assert trick_of(between(sandbox, left)) == ("passed", Ending.FINISHED)
+    assert trick_of(between(sandbox, found)) == ("passed", Ending.FINISHED)
+
+
 PROCESSES = {
     "forks": "import os, time\nfor _ in range(20):\n    if os.fork() == 0: time.sleep(600); os._exit(0)",
     "a daemon": """

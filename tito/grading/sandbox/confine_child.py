@@ -47,13 +47,13 @@ setdomainname 171 162 init_module 175 105 finit_module 313 273 delete_module 176
 kexec_file_load 320 294 settimeofday 164 170 clock_settime 227 112 clock_adjtime 305 266 adjtimex 159 171
 quotactl 179 60 quotactl_fd 443 443 syslog 103 116 name_to_handle_at 303 264 open_by_handle_at 304 265
 fanotify_init 300 262 iopl 172 - ioperm 173 - modify_ldt 154 - migrate_pages 256 238 move_pages 279 239
-vhangup 153 58
+vhangup 153 58 setxattr 188 5 lsetxattr 189 6 fsetxattr 190 7 removexattr 197 14 lremovexattr 198 15
+fremovexattr 199 16 setxattrat 463 463 removexattrat 466 466
 """
 # Landlock does not know these, which change a file that the user owns without opening it.
 _OF_FILES = """
 chmod 90 - fchmod 91 52 fchmodat 268 53 fchmodat2 452 452 chown 92 - fchown 93 55 lchown 94 - fchownat 260 54
-utime 132 - utimes 235 - futimesat 261 - utimensat 280 88 setxattr 188 5 lsetxattr 189 6 fsetxattr 190 7
-removexattr 197 14 lremovexattr 198 15 fremovexattr 199 16 setxattrat 463 463 removexattrat 466 466
+utime 132 - utimes 235 - futimesat 261 - utimensat 280 88
 """
 _ASKED = "clone 56 220 clone3 435 435 kill 62 129 tgkill 234 131 tkill 200 130 prlimit64 302 261 prctl 157 167"
 _ASKED += " ioctl 16 29 socketpair 53 199 sendto 44 206"
