@@ -84,14 +84,18 @@ def test_what_needs_repair_is_not_taken_as_it_is(edit: Callable[[Page], None], s
 
 
 def test_solutions_in_other_cells_are_not_taken_as_they_are() -> None:
-    """Catches cells that changed places with their ids left behind, and a second version that hides in another cell."""
+    """Catches cells that changed places without their ids, and a version that stands in another cell or beside it."""
     swapped = solved("03")
     edits.swap_ids(swapped)
     merged = solved("03")
     linear, dense = (merged[at(merged, name)] for name in ("linear", "dense"))
     linear["source"], dense["source"] = f"{linear['source']}\n\n\n{dense['source']}", "# See above."
     hidden = changed("dropout", lambda source: f"{source}\n\n\ndef matmul(A, B):\n    return A @ B")
-    for page in (swapped, merged, hidden):
+    aside = solved("03")
+    cell = aside[at(aside, "dropout")]
+    aside.insert(0, {**cell, "cell_type": "raw"})
+    cell["source"] = released("03")[at(released("03"), "dropout")]["source"]
+    for page in (swapped, merged, hidden, aside):
         assert as_released(assignment("03"), read_cells(ipynb(page), "x.ipynb")) is None
 
 

@@ -84,6 +84,7 @@ TRICKS = {
     "loop_that_catches": full(Ending.TIME, count_network=0, slow=True),
     "loop_in_a_probe": full(Ending.TIME, count_network=0, slow=True),
     "sleeps": full(Ending.TIME, slow=True),
+    "await_without_end": full(Ending.TIME, slow=True),
     "regex_bomb": full(Ending.TIME, slow=True),
     "big_number": full(Ending.TIME, slow=True),
     "constant_bomb": full(Ending.TIME, slow=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -441,6 +442,41 @@ def test_cells_that_need_each_other_stay_where_they_are() -> None:
     page[at(page, "linear")]["source"] += "\nprint(Dense(2, 3))"
     result = repaired(page)
     assert (order(result), result.repairs) == (order(repaired(solved("03"))), ())
+
+
+def test_an_older_version_put_aside_as_raw_text_stays_there() -> None:
+    """Catches a first attempt, kept as a raw cell with the id of the copied one, that would count as the last."""
+    page = solved("03")
+    attempt = json.loads(json.dumps(page[at(page, "dropout")]))
+    attempt |= {"cell_type": "raw", "source": "class Dropout(Module):\n    pass"}
+    page.insert(at(page, "dropout") + 1, attempt)
+    page.append({"cell_type": "code", "source": "x = 1", "metadata": {}})
+    result = repaired(page)
+    assert not any(attempt["source"] == cell.source for cell in result.cells)
+    assert (dict(result.sources), result.repairs) == (dict(repaired(solved("03")).sources), ())
+
+
+def test_a_helper_with_the_name_of_a_tests_own_is_kept() -> None:
+    """Catches a student's function that is left out as a copy of a test, which has a helper of that name."""
+    page = solved("03")
+    mine = {"cell_type": "code", "source": "def _leaf(x):\n    return max(x.ndim, 1)", "metadata": {}}
+    page.insert(at(page, "flatten"), mine)
+    result = repaired(page)
+    assert mine["source"] in [cell.source for cell in result.cells]
+    assert result.repairs == ()
+    check_tests(result)
+
+
+def test_an_indented_trial_is_not_put_into_the_class_above() -> None:
+    """Catches a method tried in a cell of its own, which a notebook runs as a function, that replaces the right one."""
+    page = solved("03")
+    trial = "    def forward(self, x, training=None):\n        return x"
+    page.insert(at(page, "dropout") + 1, {"cell_type": "code", "source": trial, "metadata": {}})
+    result = repaired(page)
+    assert dict(result.sources) == dict(repaired(solved("03")).sources)
+    assert [note.partition(" was ")[2] for note in result.repairs] == [
+        "indented as a whole; the indentation was left out."
+    ]
 
 
 # Property: random sequences of edits.

@@ -1,12 +1,18 @@
-# Awaits at the top level, as notebooks allow.
+# Awaits at the top level, as notebooks allow, in one loop of events.
 # on: solved
-# %% count-network
+# %% before count-network
+import asyncio
+
+
 async def product(a, b):
+    await asyncio.sleep(0.001)
     return a * b + b
 
 
-one = await product(784, 256)
-two = await product(256, 128)
+later = asyncio.create_task(product(784, 256)) if await asyncio.sleep(0, "ready") else None
+# %% count-network
+one = await later
+[two] = await asyncio.gather(asyncio.wait_for(product(256, 128), 5))
 
 
 def count_network():

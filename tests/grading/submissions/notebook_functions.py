@@ -1,9 +1,11 @@
-# display and get_ipython in the middle of a solution's cell, before the function.
+# display, get_ipython, help and the like in the middle of a solution's cell, before the function.
 # on: solved
 # %% count-network
 get_ipython().run_line_magic("matplotlib", "inline")
 display({"layers": 3}, raw=True)
 get_ipython().system("ls")
+help(count_network) if "count_network" in globals() else help(str)
+license, exit, quit
 
 
 def count_network():

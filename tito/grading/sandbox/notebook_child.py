@@ -17,6 +17,7 @@ globals()["__builtins__"] = dict(vars(builtins))  # functions below keep these w
 
 _HERE = (ImportError, OSError, EOFError)  # by a module, a file, a network, a process or an input that is not here
 _COROUTINE = 0x80  # the flag of code that awaits
+_loops: list[Any] = []  # the one in which such code runs, once there is some: tasks of one cell go on in the next
 
 
 def display(*values: object, **_options: object) -> None:
@@ -32,6 +33,20 @@ class Shell:
         if name.startswith("__"):
             raise AttributeError(name)
         return lambda *_arguments, **_options: None
+
+
+def nothing(*_values: object, **_options: object) -> None:
+    """What help() and the like do where nobody reads along."""
+
+
+def leave(code: object = None) -> None:
+    """exit() and quit()."""
+    raise SystemExit(code)
+
+
+def complete_builtins() -> None:
+    """Add what a plain Python takes from its module site, which is left out here."""
+    vars(builtins).update(dict.fromkeys(("help", "license", "copyright", "credits"), nothing), exit=leave, quit=leave)
 
 
 def run(code: CodeType, source: str, space: dict[str, Any], again: Again, absent: set[str]) -> None:
@@ -63,12 +78,11 @@ def _execute(code: CodeType, space: dict[str, Any]) -> None:
     if not code.co_flags & _COROUTINE:
         exec(code, space)
         return
-    coroutine = eval(code, space)
-    try:
-        while True:
-            coroutine.send(None)
-    except StopIteration:
-        return
+    if not _loops:
+        import asyncio  # few lessons need it, and it takes as long to load as most take to run
+
+        _loops.append(asyncio.new_event_loop())
+    _loops[0].run_until_complete(eval(code, space))
 
 
 def _after(error: Exception, code: CodeType, source: str, absent: set[str]) -> list[ast.stmt] | None:

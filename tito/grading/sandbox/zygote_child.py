@@ -45,8 +45,10 @@ class Zygote:
                 importlib.import_module(name)
         self.lesson = sibling("lesson_child")
         self.confine = sibling("confine_child")
+        notebook = sibling("notebook_child")
+        notebook.complete_builtins()
         pristine = sibling("pristine_child").Pristine(told["imports"], told["path"][0])
-        self.parts = (pristine, sibling("notebook_child"))
+        self.parts = (pristine, notebook)
         self.known: list[tuple[str, dict[int, CodeType]]] = []
         for lesson, name, source in told["known"]:
             codes: dict[int, CodeType] = {}

@@ -19,7 +19,7 @@ def read_answers(
     ids = {cell.grade_id for cell in course if cell.grade_id}
     prose = {cell.text for cell in course if cell.role is Role.PROSE}
     points = {question.grade_id: question.points for question in questions}
-    answers = []
+    answers, lost = [], list[str]()
     for index, cell in enumerate(course):
         if cell.role is not Role.MANUAL:
             continue
@@ -35,10 +35,13 @@ def read_answers(
                 repairs.append(f"The answer {cell.grade_id} was not in its cell; what stands at its place was taken.")
         texts = [_without_stub(text) for text in texts]
         text = "\n\n".join(text for text in texts if text)
+        lost += [] if mine or text else [cell.grade_id]
         if not text:
             text = cells[mine[0]].source if mine else ""
         answered = normal(text) not in untouched
         answers.append(Answer(cell.grade_id, points[cell.grade_id], text, answered))
+    if lost:
+        repairs.append(f"No text was found for {', '.join(lost)}: neither the cell nor anything at its place.")
     return tuple(answers)
 
 

@@ -26,7 +26,9 @@ def percent_text(text: str) -> tuple[str, str]:
     """
     if _NBCONVERT.search(text):
         text = _CELL_MAGIC.sub(lambda found: _body(found[1]) or found[0], text) if len(text) <= MAX_PARSED else text
-        return _NBCONVERT.sub("# %%", text), "exported by nbconvert; its cells begin at the In[ ] comments"
+        top, *cells = _NBCONVERT.split(text)
+        cut = "".join([top, *(f"# %%{_with_prose(cell)}" for cell in cells)])
+        return cut, "exported by nbconvert; its cells begin at the In[ ] comments"
     if len(text) <= MAX_PARSED and _COLAB.match(text):
         return _cut(text, prose=True), "exported by Colab; its cells of text are the strings outside of all code"
     cut = _cut(text, prose=False) if len(text) <= MAX_PARSED else text
@@ -54,6 +56,18 @@ def _cut(text: str, *, prose: bool) -> str:
 def _begins(pair: list[ast.stmt], between: list[str]) -> bool:
     """Whether a statement is the first of a paragraph: the first of all, a block, behind one, or below a blank line."""
     return not pair or any(isinstance(node, _BLOCKS) for node in pair) or not all(line.strip() for line in between)
+
+
+def _with_prose(cell: str) -> str:
+    """The code of a cell, and blocks of comments below it as cells of their own: so nbconvert writes text."""
+    lines = cell.split("\n")
+    code = next((at for at in range(len(lines), 0, -1) if lines[at - 1].strip() and lines[at - 1][0] != "#"), 0)
+    while code < len(lines) and lines[code].startswith("#"):
+        code += 1
+    blocks = "\n".join(lines[code:]).split("\n\n")
+    texts = [block.strip("\n").split("\n") for block in blocks if block.strip()]
+    prose = [_prose(re.sub("^# ?", "", line) for line in text) for text in texts]
+    return "\n".join([*lines[:code], *prose, ""])
 
 
 def _body(call: str) -> str:

@@ -17,7 +17,12 @@ _TIMED = re.compile(r"^([ \t]*)%time[ \t]+(?=\S)", re.MULTILINE)
 _RESULT = re.compile(rf"^([ \t]*[\w.][\w., \t]*=[ \t]*)([%!]{_REST})$", re.MULTILINE)
 _PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.|In \[\d*\]:|\.\.\.+:)(?:[ ]|$)", re.MULTILINE)
 _Change = Callable[[str], tuple[str, str]]  # of code: what it becomes, and a sentence on that
-_TIMING = ("%%time", "%%timeit", "%%capture", "%%prun")
+_TIMING = ("time", "timeit", "capture", "prun")
+# Commands below which there is no code of the lesson, even if it can be read as Python.
+_ELSEWHERE = (
+    *("bash", "cmd", "file", "html", "javascript", "js", "latex", "markdown", "perl", "pypy", "python", "python2"),
+    *("python3", "ruby", "script", "sh", "sql", "svg", "system", "sx", "writefile"),
+)
 
 
 def runnable(source: str) -> tuple[str, str]:
@@ -67,10 +72,17 @@ def _without_commands(source: str, command: re.Pattern[str]) -> tuple[str, str]:
     if found is None:
         return source, ""
     told = f"commands of the notebook, such as {found[2].strip()[:40]!r}, were left out."
-    if source.lstrip().startswith("%%") and not source.lstrip().startswith(_TIMING):
+    if source.lstrip().startswith("%%") and not _measured(source.lstrip()):
         return "\n".join(f"# {line}" for line in source.split("\n")), told  # a cell of another language
     source = _RESULT.sub(_without_result, _TIMED.sub(r"\1", source))
     return command.sub(lambda match: f"{match[1]}{'pass  ' if match[1] else ''}{_comment(match[2])}", source), told
+
+
+def _measured(source: str) -> bool:
+    """Whether a cell that begins with a command such as %%time has code of the lesson below it."""
+    line, _, body = source.partition("\n")
+    name = re.sub(r"\W.*", "", line[2:]).lower()
+    return name in _TIMING or (name not in _ELSEWHERE and names_of(body).parses)
 
 
 def _comment(command: str) -> str:

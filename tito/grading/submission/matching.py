@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,7 +10,7 @@ from functools import cached_property
 from tito.grading.assignment import Assignment
 from tito.grading.submission.course_cells import CourseCell, course_cells, normal
 from tito.grading.submission.indents import outdented
-from tito.grading.submission.names import Names, excerpt, names_of
+from tito.grading.submission.names import Names, excerpt, heads, names_of
 from tito.grading.submission.reading import RawCell
 from tito.notebook import Role
 
@@ -62,7 +63,10 @@ def match(assignment: Assignment, cells: Sequence[RawCell]) -> Matching:
 def _code(course: Sequence[CourseCell], cells: Sequence[RawCell], found: Matching) -> list[Piece]:
     """The cells that hold code, those that were made markdown or raw cells included."""
     roles = {cell.grade_id: cell.role for cell in course if cell.grade_id}
-    written = {name for cell in cells if cell.kind == "code" for name in names_of(cell.source).defined}
+    stubs = {cell.grade_id: cell.released_text for cell in course if cell.role is Role.SOLUTION}
+    coded = [cell for cell in cells if cell.kind == "code"]
+    worked = {cell.grade_id for cell in coded if normal(cell.source) not in ("", stubs.get(cell.grade_id))}
+    written = {name for cell in coded for name in names_of(cell.source).defined}
     lost = {name for cell in course if cell.role is Role.SOLUTION for name in cell.names.defined} - written
     pieces = []
     for number, cell in enumerate(cells, start=1):
@@ -71,7 +75,7 @@ def _code(course: Sequence[CourseCell], cells: Sequence[RawCell], found: Matchin
         if role is Role.MANUAL or not cell.source.strip():
             continue
         retyped = cell.kind != "code" and (
-            role in (Role.SOLUTION, Role.TEST)
+            (role in (Role.SOLUTION, Role.TEST) and name not in worked)  # else it is an older version, put aside
             or (names_of(cell.source).parses and names_of(cell.source).defined & lost)
         )
         if retyped and role is Role.TEST:
@@ -98,7 +102,7 @@ def _joined(course: Sequence[CourseCell], pieces: list[Piece], found: Matching) 
             if all(each.names.parses for each in group[-2:]):
                 break
             source, rest = ("\n".join(each.source for each in part) for part in (group, group[1:]))
-            if first.names.parses and names_of(rest).parses:
+            if (first.names.parses and names_of(rest).parses) or _again(first, rest):
                 break
             if names_of(source).parses:
                 count, first = more, replace(first, source=source)
@@ -108,6 +112,12 @@ def _joined(course: Sequence[CourseCell], pieces: list[Piece], found: Matching) 
         joined.append(first)
         at += count
     return [_outdented(piece, found) for piece in _rejoined(course, joined, found)]
+
+
+def _again(head: Piece, rest: str) -> bool:
+    """Whether code that may be the rest of a piece defines what is in it already: then it is a trial of its own."""
+    inside = re.findall(r"^[ \t]+(?:async[ \t]+)?def[ \t]+(\w+)", head.source, re.MULTILINE)
+    return head.names.parses and not heads(outdented(rest)).isdisjoint(inside)
 
 
 def _outdented(piece: Piece, found: Matching) -> Piece:
@@ -130,8 +140,10 @@ def _rejoined(course: Sequence[CourseCell], pieces: list[Piece], found: Matching
     solutions = {cell.grade_id for cell in course if cell.role is Role.SOLUTION}
     for rest in [piece for piece in pieces if not piece.grade_id and not piece.names.parses][:_REJOINED]:
         at = left.index(rest)
-        heads = [i for i, each in enumerate(left) if each.grade_id in solutions]
-        near = sorted(heads, key=lambda i: (not 0 < at - i <= 2, left[i].names.parses, abs(i - at)))
+        starts = [i for i, each in enumerate(left) if each.grade_id in solutions]
+        if any(_again(left[i], rest.source) for i in starts if 0 < at - i <= 2):
+            continue
+        near = sorted(starts, key=lambda i: (not 0 < at - i <= 2, left[i].names.parses, abs(i - at)))
         for start in near[:_REJOINED]:
             head = left[start]
             whole = replace(head, source=f"{head.source}\n{rest.source}")
@@ -153,21 +165,21 @@ def _without_tests(course: Sequence[CourseCell], pieces: list[Piece], found: Mat
     kept: list[Piece] = []
     for piece in pieces:
         names = piece.names.defined
-        copied = sorted({owners[name] for name in names if name in owners}, key=places.index)
+        shared = sorted({owners[name] for name in names if name in owners}, key=places.index)
         name = piece.grade_id if piece.grade_id in tests else ""
-        whole = [each for each in copied if any(one.startswith("test") for one in names & tests[each].names.defined)]
+        whole = [each for each in shared if any(one.startswith("test") for one in names & tests[each].names.defined)]
+        text = normal(piece.source)  # students give helpers of their own the names of those in tests
+        copied = [each for each in shared if each in whole or text in tests[each].text]
         found.tests |= dict.fromkeys([name] if name else whole, piece.number)
         if names & work:
             kept.append(piece)
-            told.merged(piece, copied)
+            told.merged(piece, whole)
         elif name:
             same = _is(piece, tests[name])
             told.found(name, found, "" if same else f"The test {name} had been edited; the course's test is run.")
             kept += [] if same else _own_helpers(piece, tests[name].names.bound, pieces)
-        elif copied and any(_is(piece, tests[each]) for each in copied):
-            told.unnamed.append((piece, copied[0]))
         elif copied:
-            found.repairs.append(f"Cell {piece.number} is a copy of the test {listed(copied)}; it was left out.")
+            told.unnamed += [(piece, each) for each in whole or copied[:1]]
             kept += _own_helpers(piece, frozenset().union(*(tests[each].names.bound for each in copied)), pieces)
         else:
             kept.append(piece)
@@ -180,7 +192,7 @@ class _ToldOfTests:
 
     def __init__(self) -> None:
         self.seen: set[str] = set()
-        self.unnamed: list[tuple[Piece, str]] = []  # cells with a test's very text, but not its id
+        self.unnamed: list[tuple[Piece, str]] = []  # cells with a test, but not its id
         self.mixed: list[tuple[Piece, list[str]]] = []
 
     def merged(self, piece: Piece, copied: list[str]) -> None:

@@ -44,7 +44,8 @@ def as_released(assignment: Assignment, reading: Reading) -> Repaired | None:
     ours = [index for index, cell in enumerate(course) if cell.work or cell.role is Role.TEST]
     theirs = [(at, cell) for at, cell in enumerate(reading.cells, 1) if cell.kind == "code" and cell.source.strip()]
     known = frozenset[str]().union(*(course[index].names.defined for index in ours))
-    if len(theirs) != len(ours):
+    asked = {course[index].grade_id for index in ours} - {""}
+    if len(theirs) != len(ours) or any(cell.kind != "code" and cell.grade_id in asked for cell in reading.cells):
         return None
     order = []
     for index, (number, mine) in zip(ours, theirs, strict=True):

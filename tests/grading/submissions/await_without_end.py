@@ -1,0 +1,6 @@
+# A cell that waits for what never comes.
+# on: solved
+# %% before flatten
+import asyncio
+
+await asyncio.Event().wait()
