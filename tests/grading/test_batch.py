@@ -77,7 +77,7 @@ class Class:
             self.notebooks.update(record.student for record in records)  # type: ignore[attr-defined]
 
         setup = Setup(self.assignment, Isolation.LIMITS, Limits(), b"x" * 32)
-        workers = Workers(lambda: ThreadPoolExecutor(2), work, 4, lambda executor: executor.shutdown())
+        workers = Workers(lambda: ThreadPoolExecutor(2), work, 4, lambda executor, at_once: executor.shutdown())
         found = standing(self.place, self.assignment, chosen(self.place, self.assignment, ()), again)
         made = Run(self.place, setup, workers, found, 2, Books(keep, write))
         for name, value in changes.items():
@@ -267,6 +267,25 @@ def test_ctrl_c_once_finishes_what_is_under_way(school: Class) -> None:
         brake[0].press()
 
 
+def test_ctrl_c_twice_waits_for_nobody(school: Class) -> None:
+    """Catches a second Ctrl-C after which a submission that hangs is waited for all the same."""
+    school.hand_in(*NAMES[:2])
+    ended: list[bool] = []
+    made = school.run()
+    workers = replace(made.workers, end=lambda executor, at_once: ended.append(at_once))
+    brake = Brake()
+
+    def tasks() -> Iterator[Task]:
+        yield from made._tasks(NAMES[:2])
+        brake.press()
+        brake.press()
+
+    assert len(list(run(workers, made.setup, made._tasks(NAMES[:2]), brake))) == 2
+    with pytest.raises(KeyboardInterrupt):
+        list(run(workers, made.setup, tasks(), brake))
+    assert ended == [False, True]
+
+
 def test_ctrl_c_once_begins_nothing_more(school: Class) -> None:
     """Catches a first Ctrl-C after which everything is graded that had been handed out to wait for a worker."""
     school.hand_in(*NAMES)
@@ -329,7 +348,7 @@ class Opening:
                 self.done.append(f"start {jobs}")
                 return ThreadPoolExecutor(jobs)
 
-            return Workers(make, self.school.work, 4, lambda executor: self.done.append("end"))
+            return Workers(make, self.school.work, 4, lambda executor, at_once: self.done.append("end"))
 
         @contextlib.contextmanager
         def books(*_: object) -> Iterator[None]:

@@ -57,5 +57,5 @@ def _executor(client: Any) -> Executor:
     return executor
 
 
-def _end(executor: Executor) -> None:
+def _end(executor: Executor, _at_once: bool) -> None:
     executor.shutdown(wait=False)

@@ -23,6 +23,7 @@ from tito.grading.engine import Setup, Task, close_engines, grade, warm
 from tito.grading.records import GradeRecord, Status
 
 AHEAD = 6  # tasks for each worker, so that it has some left while a batch is written down
+_SOON, _AT_ONCE = 5.0, 0.3  # seconds in which idle workers put their sandboxes away and end
 TRIES = 3  # of one submission, when the workers that had it die
 
 
@@ -60,7 +61,7 @@ class Workers:
     make: Callable[[], Executor]  # what it makes may have begun to prepare itself for tasks
     work: Callable[..., GradeRecord]  # called with what is fixed, then the task
     width: int  # tasks under way at the same time
-    end: Callable[[Executor], None]
+    end: Callable[[Executor, bool], None]  # True: at once, whatever is under way
     fixed: tuple[Any, ...] = ()
     executor: Executor | None = field(default=None)
 
@@ -74,10 +75,10 @@ class Workers:
         """Send one task."""
         return self.start().submit(self.work, *self.fixed, task)
 
-    def drop(self) -> None:
+    def drop(self, at_once: bool = False) -> None:
         """End the executor; the next task gets a new one."""
         if self.executor is not None:
-            self.end(self.executor)
+            self.end(self.executor, at_once)
         self.executor = None
 
 
@@ -114,7 +115,7 @@ def run(workers: Workers, setup: Setup, tasks: Iterable[Task], brake: Brake) -> 
                 running.clear()
                 workers.drop()
     finally:
-        workers.drop()
+        workers.drop(at_once=brake.pressed > 1)
 
 
 def _lost(setup: Setup, task: Task, error: BaseException) -> GradeRecord:
@@ -216,10 +217,10 @@ def _work(task: Task) -> GradeRecord:
     return grade(_setup, task)
 
 
-def _end(executor: Executor) -> None:
+def _end(executor: Executor, at_once: bool) -> None:
     """End a pool; workers that do not end by themselves soon are ended."""
     executor.shutdown(wait=False, cancel_futures=True)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + (_AT_ONCE if at_once else _SOON)
     for process in multiprocessing.active_children():
         process.join(max(0.0, deadline - time.monotonic()))
         process.kill()
