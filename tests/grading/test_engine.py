@@ -143,6 +143,14 @@ def test_a_repair_takes_no_points_away(counted: Counted, monkeypatch: pytest.Mon
     assert (record.points, record.repairs, counted.runs) == (50.0, (), 2)
 
 
+def test_a_cell_that_a_repair_lets_run_counts(counted: Counted) -> None:
+    """Catches a command of the notebook that is told of as an error where the points are lost by something else."""
+    page = changed("profiler", lambda source: f"%load_ext autoreload\n{source}\n\nLayerArchitectureProfiler = None")
+    record = counted.grade(page)
+    assert record.points < 50 and counted.runs == 2
+    assert "were left out" in record.repairs[0]
+
+
 def test_what_the_second_run_prints_is_not_kept(counted: Counted) -> None:
     """Catches the text of probes, which the first run has seen, in what the report shows of the second."""
     page = changed("matmul", lambda source: f"%load_ext autoreload\n{source}")

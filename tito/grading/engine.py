@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import threading
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
@@ -16,7 +17,7 @@ from tito.grading import judge
 from tito.grading.assignment import Assignment
 from tito.grading.records import CellScore, GradeRecord, Status
 from tito.grading.sandbox.isolation import Isolation
-from tito.grading.sandbox.jobs import Job, JobCell, Limits, RunResult
+from tito.grading.sandbox.jobs import CellRun, Job, JobCell, Limits, RunResult
 from tito.grading.sandbox.sandbox import Sandbox
 from tito.grading.submission.reading import Unreadable, made_runnable, read_cells
 from tito.grading.submission.repair import Repaired, as_released, repair
@@ -103,18 +104,17 @@ class Engine:
         handed_in = as_released(self.setup.assignment, reading)
         if handed_in is not None:
             run, scores = self._run(task, handed_in)
-            ran = zip(handed_in.cells, run.cells, strict=True)
-            if all(cell.test or found.outcome is Outcome.PASSED for cell, found in ran):
+            if all(cell.test or found.outcome is Outcome.PASSED for cell, found in _ran(handed_in, run)):
                 return self._record(blank, handed_in, run, scores)
         repaired = repair(self.setup.assignment, made_runnable(reading))
         if handed_in is None:
             run, scores = self._run(task, repaired)
         elif handed_in.cells != repaired.cells:
-            again, better = self._run(task, repaired)
-            if sum(cell.points for cell in better) <= sum(cell.points for cell in scores):
+            again, new = self._run(task, repaired)
+            if _worth(repaired, again, new) <= _worth(handed_in, run, scores):
                 return self._record(blank, handed_in, run, scores)
             # The second run may know the probes; what the first printed was printed before it could.
-            run, scores = replace(again, output=run.output), better
+            run, scores = replace(again, output=run.output), new
         return self._record(blank, repaired, run, scores)
 
     def _run(self, task: Task, submission: Repaired) -> tuple[RunResult, tuple[CellScore, ...]]:
@@ -164,6 +164,17 @@ class Engine:
             if all(probe.arrays is not None for probe in found.probes):
                 self.expected[job.seed] = found
         return found
+
+
+def _ran(submission: Repaired, run: RunResult) -> Iterable[tuple[JobCell, CellRun]]:
+    """Each cell of a submission with what became of it."""
+    return zip(submission.cells, run.cells, strict=True)
+
+
+def _worth(submission: Repaired, run: RunResult, scores: tuple[CellScore, ...]) -> tuple[float, int]:
+    """By which of two runs of a submission counts: points, then how many of the student's cells did not fail."""
+    whole = sum(not cell.test and found.outcome is Outcome.PASSED for cell, found in _ran(submission, run))
+    return sum(score.points for score in scores), whole
 
 
 def known_job(assignment: Assignment) -> Job:
