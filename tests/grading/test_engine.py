@@ -25,12 +25,13 @@ class Counted:
 
     def __init__(self) -> None:
         self.engine = Engine(Setup(assignment("03"), choose("auto"), Limits(), b"s" * 32))
-        self.runs, self.repaired = 0, False
+        self.runs, self.repaired, self.cpu = 0, False, 0.0
 
     def grade(self, page: Page) -> GradeRecord:
-        self.runs, self.repaired = 0, False
+        self.runs, self.repaired, self.cpu = 0, False, 0.0
         record = self.engine.grade(Task("ada", "layers_dev.ipynb", ipynb(page)))
         assert record.status is Status.GRADED, record.reason
+        assert record.cpu_seconds == pytest.approx(self.cpu), "all that it took"
         return record
 
 
@@ -41,7 +42,9 @@ def counted() -> Iterator[Counted]:
 
     def running(job: Job) -> RunResult:
         made.runs += 1
-        return run(job)
+        found = run(job)
+        made.cpu += found.cpu_seconds
+        return found
 
     def repairing(given: Assignment, reading: Reading) -> Repaired:
         made.repaired = True

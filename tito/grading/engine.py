@@ -111,6 +111,8 @@ class Engine:
             run, scores = self._run(task, repaired)
         elif handed_in.cells != repaired.cells:
             again, new = self._run(task, repaired)
+            seconds, cpu = run.seconds + again.seconds, run.cpu_seconds + again.cpu_seconds
+            run, again = (replace(each, seconds=seconds, cpu_seconds=cpu) for each in (run, again))
             if _worth(repaired, again, new) <= _worth(handed_in, run, scores):
                 return self._record(blank, handed_in, run, scores)
             # The second run may know the probes; what the first printed was printed before it could.
