@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from tito import __version__
 from tito.errors import EnvironmentFault
-from tito.grading.records import GradeRecord, record_from
+from tito.grading.records import GradeRecord, Status, record_from
 
 T = TypeVar("T")
 
@@ -41,19 +41,23 @@ class Journal:
         self.path = path
 
     def latest(self, module: str) -> dict[str, tuple[str, GradeRecord]]:
-        """The last verdict on each student's work on a module, with its key."""
-        return {
-            record.student: (key, record)
-            for key, record in self._read(lambda line: (line["key"], record_from(line["record"])), module)
-        }
+        """The last verdict on each student's last submission, with its key; an ungradable one replaces none on it."""
+        found = dict[str, tuple[str, GradeRecord]]()
+        for key, record in self._verdicts(module):
+            _, before = found.get(record.student, ("", record))
+            stands = before.status is not Status.UNGRADABLE and before.submission_hash == record.submission_hash
+            if record.status is not Status.UNGRADABLE or not stands:
+                found[record.student] = key, record
+        return found
 
     def modules(self) -> frozenset[str]:
         """The assignments on which there is a verdict."""
         return frozenset(self._read(lambda line: line["record"]["module"]))
 
     def records(self, module: str) -> dict[str, GradeRecord]:
-        """The last verdict on each student's work on a module."""
-        return {student: record for student, (_, record) in self.latest(module).items()}
+        """The last verdict on each student's work that is one: what came of a fault of the grader is left out."""
+        verdicts = (record for _, record in self._verdicts(module))
+        return {record.student: record for record in verdicts if record.status is not Status.UNGRADABLE}
 
     def append(self, verdicts: Sequence[tuple[str, GradeRecord]]) -> None:
         """Write verdicts through to the disk; the sources they rest on are kept in the graded notebooks."""
@@ -69,6 +73,9 @@ class Journal:
             stream.write("".join(lines).encode())
             stream.flush()
             os.fsync(stream.fileno())
+
+    def _verdicts(self, module: str) -> Iterator[tuple[str, GradeRecord]]:
+        return self._read(lambda line: (line["key"], record_from(line["record"])), module)
 
     def _read(self, what: Callable[[dict[str, Any]], T], module: str = "") -> Iterator[T]:
         """Something of every verdict, or of those on one module; EnvironmentFault names a line that is none."""

@@ -36,8 +36,9 @@ def write(
 ) -> None:
     """Write verdicts in one transaction: all of them are in the gradebook afterwards, or none.
 
-    late: by student, how late the submission is. previous: the verdicts that these replace; an answer that
-    a person graded and that has changed since is marked for another look. An ungradable record writes nothing.
+    late: by student, how late the submission is. An answer that a person graded and that has changed since the
+    gradebook was last told of it is marked for another look; previous: the verdicts that say what a gradebook of an
+    earlier grader was told. An ungradable record writes nothing.
     """
     kept = {record.student: record for record in records if record.status is not Status.UNGRADABLE}
     lateness = late or {}

@@ -6,12 +6,15 @@ import contextlib
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from tito.errors import EnvironmentFault
 
 if TYPE_CHECKING:
+    from sqlalchemy import Table
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
@@ -40,6 +43,24 @@ def nbgrader_api() -> Any:
             f"The gradebook needs nbgrader, which cannot be imported ({error}).", "pip install 'tito[grade]'"
         ) from None
     return api
+
+
+@cache
+def told_answers() -> Table:
+    """Our own table in nbgrader's gradebook: the SHA-256 of each answer as the gradebook was last told of it.
+
+    It is written with the scores in one transaction, so that no kill comes between the two.
+    """
+    from sqlalchemy import Column, MetaData, String, Table
+
+    return Table(
+        "tito_answer",
+        MetaData(),
+        Column("id", String(32), primary_key=True, default=lambda: uuid4().hex),
+        Column("notebook_id", String(32), nullable=False, index=True),  # no foreign keys: nbgrader deletes its rows
+        Column("cell_id", String(32), nullable=False),
+        Column("digest", String(64), nullable=False),
+    )
 
 
 @contextlib.contextmanager
@@ -166,6 +187,7 @@ def _prepare(connection: Connection, api: Any, course_id: str) -> None:
     if "assignment" in tables:
         _check_columns(connection, api)
     api.Base.metadata.create_all(connection)
+    told_answers().create(connection, checkfirst=True)
     if "alembic_version" not in tables:
         connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
     head = _head()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC
+from hashlib import sha256
 from typing import Any
 
 from tito.grading.books.gradebook_cells import Cells
+from tito.grading.books.gradebook_schema import told_answers
 from tito.grading.books.grades import storable
 from tito.grading.books.policy import Lateness
 from tito.grading.records import GradeRecord, Status
@@ -48,7 +50,8 @@ def write_verdicts(
 ) -> None:
     """Bring the rows of these students' submissions up to their verdicts, inside the session's transaction."""
     notebooks = _notebooks(session, api, cells, records, late)
-    points = _grades(session, api.Grade.__table__, cells, records, notebooks, previous)
+    rewritten = _rewritten(session, told_answers(), cells, records, notebooks, previous)
+    points = _grades(session, api.Grade.__table__, cells, records, notebooks, rewritten)
     _comments(session, api.Comment.__table__, cells, records, notebooks)
     _penalties(session, api.SubmittedNotebook.__table__, notebooks, late, points)
 
@@ -93,13 +96,12 @@ def _grades(
     cells: Cells,
     records: Mapping[str, GradeRecord],
     notebooks: Mapping[str, str],
-    previous: Mapping[str, GradeRecord],
+    rewritten: Set[tuple[str, str]],
 ) -> dict[str, float]:
     """Bring the grades up to the verdicts; the points of each student, those given by hand among them."""
     have = _existing(session, table, notebooks)
     changes, points = _Changes([], []), dict.fromkeys(records, 0.0)
     for student, record in records.items():
-        rewritten = _rewritten(record, previous.get(student))
         scores = dict(_auto_scores(cells, record))
         for grade_id, key in (*cells.tests.items(), *cells.questions.items()):
             auto = scores.get(grade_id)
@@ -112,7 +114,7 @@ def _grades(
             if row.manual_score is None:
                 waits = auto is None
             else:  # a person has decided; what they decided on may be another work now
-                waits = row.needs_manual_grade or row.auto_score != auto or grade_id in rewritten
+                waits = row.needs_manual_grade or row.auto_score != auto or (student, grade_id) in rewritten
             counted = auto if row.manual_score is None else row.manual_score
             points[student] += 0.0 if counted is None else counted + (row.extra_credit or 0.0)
             if row.auto_score != auto or bool(row.needs_manual_grade) != waits:
@@ -130,12 +132,41 @@ def _auto_scores(cells: Cells, record: GradeRecord) -> Iterator[tuple[str, float
     yield from ((answer.grade_id, None if answer.answered else 0.0) for answer in record.answers)
 
 
-def _rewritten(record: GradeRecord, previous: GradeRecord | None) -> set[str]:
-    """The questions whose answer is another one than before."""
-    if previous is None:
-        return set()
-    before = {answer.grade_id: answer.text for answer in previous.answers}
-    return {answer.grade_id for answer in record.answers if before.get(answer.grade_id, answer.text) != answer.text}
+def _rewritten(
+    session: Any,
+    table: Any,
+    cells: Cells,
+    records: Mapping[str, GradeRecord],
+    notebooks: Mapping[str, str],
+    previous: Mapping[str, GradeRecord],
+) -> set[tuple[str, str]]:
+    """The (student, question) with another answer than the gradebook was last told of; it is told of all of them now.
+
+    What a gradebook of an earlier grader was told of is not in it: there the previous verdicts have to do.
+    """
+    have = _existing(session, table, notebooks)
+    changes, found = _Changes([], []), set[tuple[str, str]]()
+    for student, record in records.items():
+        earlier = _digests(previous[student]) if student in previous else {}
+        for grade_id, digest in _digests(record).items():
+            if grade_id not in cells.questions:
+                continue
+            row = have.get((notebooks[student], cells.questions[grade_id]))
+            if row is None:
+                own = {"notebook_id": notebooks[student], "cell_id": cells.questions[grade_id]}
+                changes.new.append({**own, "digest": digest})
+            elif row.digest != digest:
+                changes.changed.append({"id": row.id, "digest": digest})
+            if digest != (row.digest if row else earlier.get(grade_id, digest)):
+                found.add((student, grade_id))
+    changes.apply(session, table)
+    return found
+
+
+def _digests(record: GradeRecord) -> dict[str, str]:
+    """What tells one text of an answer from another, by question."""
+    texts = {answer.grade_id: answer.text.encode("utf-8", "surrogatepass") for answer in record.answers}
+    return {grade_id: sha256(text).hexdigest() for grade_id, text in texts.items()}
 
 
 def _comments(
