@@ -19,12 +19,15 @@ from tito.grading.batch import Autograded, Run
 from tito.grading.books.gradebook import open_gradebook, read
 from tito.grading.books.policy import course_id
 from tito.grading.books.regrade import plan
+from tito.grading.books.reporting import report_of, report_page
 from tito.grading.books.results import results
 from tito.grading.engine import Setup, Task
 from tito.grading.journal import Journal
 from tito.grading.place import Place
 from tito.grading.pool import Workers
 from tito.grading.records import GradeRecord, Status
+from tito.render import grade_views, gradebook_views
+from tito.render.plain import lines
 
 DEPTH = "reflection-depth-width"
 WHERE = ("layers_dev", "03_layers")
@@ -188,3 +191,78 @@ def test_a_new_submission_that_the_grader_fails_with_is_told(school: School) -> 
     school.faults = set()
     school.run()
     assert not results(school.place, school.module).ungradable("ada"), "what was handed in now has its verdict"
+
+
+def empty(folder: Path) -> None:
+    (folder / "layers_dev.py").unlink()
+
+
+def folder_for_a_file(folder: Path) -> None:
+    empty(folder)
+    (folder / "layers_dev.py").mkdir()
+
+
+@pytest.mark.parametrize("harm", [empty, folder_for_a_file, None])
+def test_one_submission_that_cannot_be_read_from_disk_stops_nobody_else(
+    school: School, monkeypatch: pytest.MonkeyPatch, harm: Callable[[Path], None] | None
+) -> None:
+    """Catches a class that stays ungraded because of one folder, and a reason that nobody is told."""
+    for student in ("ada", "ben", "cyd"):
+        school.hand_in(student, "width")
+    folder = school.place.submitted("ben", school.module)
+    with monkeypatch.context() as patched:
+        if harm is not None:
+            harm(folder)
+        else:
+            real = Path.read_bytes
+
+            def failing(path: Path) -> bytes:
+                if path.parent == folder:
+                    raise OSError(5, "Input/output error")
+                return real(path)
+
+            patched.setattr(Path, "read_bytes", failing)
+        done = school.run()
+    assert {row.student: row.status for row in done.rows} == {
+        "ada": Status.GRADED,
+        "ben": Status.UNGRADABLE,
+        "cyd": Status.GRADED,
+    }
+    assert (done.exit_code, done.left) == (8, 0)
+    found = results(school.place, school.module)
+    assert found.ungradable("ben") and [*found.grades] == ["ada", "cyd"]
+    assert str(folder) in found.records["ben"].reason
+    if harm is None:
+        assert school.run().exit_code == 0, "once it can be read, it is graded"
+
+
+def test_a_folder_of_an_editor_is_nobody(school: School) -> None:
+    """Catches Jupyter's .ipynb_checkpoints taken for a student who handed in."""
+    for student in ("ada", ".ipynb_checkpoints"):
+        school.hand_in(student, "width")
+    assert [row.student for row in school.run().rows] == ["ada"]
+
+
+@pytest.mark.parametrize(
+    "stamp", [b"yesterday", b"\xff\xfe", b"0001-01-01 00:00:00 +1400", b"9999-12-31 23:59:59 UTC", None]
+)
+def test_one_bad_timestamp_is_told_and_stops_nobody_else(school: School, stamp: bytes | None) -> None:
+    """Catches verdicts that never reach the gradebook, and a report that nobody gets, because of one student's file."""
+    for student in ("ada", "ben"):
+        school.hand_in(student, "width")
+        path = school.place.submitted(student, school.module) / "timestamp.txt"
+        path.write_text("2026-10-02 00:00:00 UTC\n", encoding="utf-8")
+    if stamp is None:
+        path.unlink()
+        path.mkdir()
+    else:
+        path.write_bytes(stamp)
+    due = {"due": {"03_layers": "2026-10-01T23:00:00+00:00"}, "late": {"per_day": 10}}
+    school.place = replace(school.place, course=replace(school.place.course, grading=due))
+    done = school.run()
+    assert done.exit_code == 0 and [name for name, _ in done.untimed] == ["ben"]
+    found = report_of(results(school.place, school.module))
+    assert {row.student: row.late > 0 for row in found.students} == {"ada": True, "ben": False}
+    for shown in (grade_views.autograded(done), gradebook_views.report(found)):
+        assert "ben: lateness not known: 03_layers/timestamp.txt" in "\n".join(lines(shown))
+    assert "ben: 03_layers/timestamp.txt" in report_page(found)

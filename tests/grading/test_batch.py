@@ -260,7 +260,7 @@ def test_ctrl_c_once_finishes_what_is_under_way(school: Class) -> None:
     made = school.run()
     setup, workers = made.setup, made.workers
     brake.append(Brake())
-    found = list(run(workers, setup, made._tasks(made.standing.fresh), brake[0]))
+    found = list(run(workers, setup, made._tasks(made.standing.fresh, []), brake[0]))
     assert 5 <= len(found) <= 5 + 2 * workers.width
     assert sorted(record.student for record in found) == sorted(school.graded)
     with pytest.raises(KeyboardInterrupt):
@@ -301,7 +301,7 @@ def test_ctrl_c_once_begins_nothing_more(school: Class) -> None:
     school.work = work
     made = school.run()
     workers = replace(made.workers, width=len(NAMES))
-    found = list(run(workers, made.setup, made._tasks(made.standing.fresh), brake))
+    found = list(run(workers, made.setup, made._tasks(made.standing.fresh, []), brake))
     assert 1 <= len(found) <= 2, "two threads work"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 from tito.errors import EnvironmentFault, Exit, NothingRan, UsageError
 from tito.facts import Facts
 from tito.grading.assignment import Assignment
+from tito.grading.books.results import untimed
 from tito.grading.engine import Setup, Task
 from tito.grading.intake.keeping import submission_file
 from tito.grading.journal import Journal, verdict_key
@@ -57,6 +59,7 @@ class Autograded(Facts):
     rows: tuple[Graded, ...]
     left: int  # submissions that were not reached
     outdated: tuple[str, ...]  # students whose verdict is of an earlier test, probe or grader
+    untimed: tuple[tuple[str, str], ...]  # (student, which time of submission cannot be read)
     isolation: str
     jobs: int
     seconds: float
@@ -147,6 +150,7 @@ class Run:
             tuple(sorted(self.rows, key=lambda row: row.student)),
             left,
             tuple(record.student for record in outdated),
+            untimed(self.place, {row.student for row in self.rows}),
             isolation,
             self.jobs,
             time.monotonic() - started,
@@ -160,7 +164,7 @@ class Run:
         waiting, written, isolation = list[GradeRecord](), time.monotonic(), ""
         with brake.held():
             try:
-                for record in run(self.workers, self.setup, self._tasks(students), brake):
+                for record in self._verdicts(students, brake):
                     isolation = record.isolation or isolation
                     waiting.append(record)
                     self.tell(record)
@@ -172,9 +176,21 @@ class Run:
                 self._write_down(waiting)
         return isolation
 
-    def _tasks(self, students: Iterable[str]) -> Iterator[Task]:
+    def _verdicts(self, students: Iterable[str], brake: Brake) -> Iterator[GradeRecord]:
+        """The verdicts as they come; last, that there is none on what cannot be read from the disk."""
+        lost = list[GradeRecord]()
+        yield from run(self.workers, self.setup, self._tasks(students, lost), brake)
+        yield from lost
+
+    def _tasks(self, students: Iterable[str], lost: list[GradeRecord]) -> Iterator[Task]:
         for student in students:
-            yield task_of(self.place, self.assignment, student)
+            try:
+                task = task_of(self.place, self.assignment, student)
+            except EnvironmentFault as fault:
+                module, tests = self.assignment.module, self.assignment.hash
+                lost.append(GradeRecord(student, module, "", tests, Status.UNGRADABLE, fault.message))
+            else:
+                yield task
 
     def _write_down(self, records: Sequence[GradeRecord]) -> None:
         """Keep a batch: what the journal has is in the notebooks, and gets into the gradebook now or next time."""
@@ -195,11 +211,13 @@ def standing(place: Place, assignment: Assignment, students: Sequence[str], agai
     latest = Journal(place.journal).latest(assignment.module)
     known, outdated, fresh = list[GradeRecord](), list[GradeRecord](), list[str]()
     for student in students:
-        task = task_of(place, assignment, student)
+        there = ""  # the run says why
+        with contextlib.suppress(EnvironmentFault):
+            there = task_of(place, assignment, student).hash
         key, record = latest.get(student, ("", None))
-        if record is None or record.submission_hash != task.hash or record.status is Status.UNGRADABLE:
+        if record is None or record.submission_hash != there or record.status is Status.UNGRADABLE:
             fresh.append(student)
-        elif key == verdict_key(student, task.hash, assignment.hash):
+        elif key == verdict_key(student, there, assignment.hash):
             known.append(record)
         elif again:
             fresh.append(student)
@@ -209,12 +227,15 @@ def standing(place: Place, assignment: Assignment, students: Sequence[str], agai
 
 
 def task_of(place: Place, assignment: Assignment, student: str) -> Task:
-    """A student's submission as it lies in the grading folder; EnvironmentFault when it has gone."""
+    """A student's submission as it lies in the grading folder; EnvironmentFault when it has gone or cannot be read."""
     module = place.course.named(assignment.module)
-    path = submission_file(place, student, module)
-    if path is not None:
-        return Task(student, path.name, path.read_bytes())
     folder = place.submitted(student, module)
+    try:
+        path = submission_file(place, student, module)
+        if path is not None:
+            return Task(student, path.name, path.read_bytes())
+    except OSError as error:
+        raise EnvironmentFault(f"{folder} cannot be read: {error}.", "look at its files and their modes") from None
     raise EnvironmentFault(
         f"{folder} has no {assignment.name}.ipynb and no {assignment.name}.py.",
         f"tito grade collect {assignment.module} --from DIR",

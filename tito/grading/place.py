@@ -58,7 +58,7 @@ class Place:
 
     def students(self, module: Module) -> tuple[str, ...]:
         """Who has handed in an assignment, in order."""
-        found = (self.root / "submitted").glob(f"*/{module.folder}")
+        found = (self.root / "submitted").glob(f"[!.]*/{module.folder}")  # .ipynb_checkpoints is nobody
         return tuple(sorted(path.parent.name for path in found if path.is_dir()))
 
 

@@ -71,6 +71,8 @@ def autograded(facts: Autograded) -> Iterator[Block]:
         yield Table(("student", "verdict", "points", "graded"), rows, facts.module, frozenset({2}))
     for row in odd:
         yield Text(printable(f"{row.student}: {row.reason}"), _KINDS[row.status])
+    for student, reason in facts.untimed:
+        yield Text(printable(f"{student}: lateness not known: {reason}"), "warn")
     yield Text(_summary(facts), "ok" if facts.exit_code is Exit.OK else "warn")
     if "reduced" in facts.isolation or "none" in facts.isolation:
         yield Text(f"isolation: {facts.isolation}", "warn")

@@ -63,6 +63,8 @@ def _attention(facts: Report) -> Iterator[Block]:
         yield Text(printable(f"{name}: could not be graded, try again: {reason}"), "warn")
     for name, reason in facts.quarantined:
         yield Text(printable(f"{name}: not collected: {reason}"), "bad")
+    for name, reason in facts.untimed:
+        yield Text(printable(f"{name}: lateness not known: {reason}"), "warn")
     for kind, count in facts.isolation:
         yield Text(f"isolation: {kind} ({count})", "warn" if "reduced" in kind or "none" in kind else "wait")
 

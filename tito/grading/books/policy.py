@@ -144,9 +144,11 @@ def read_timestamp(text: str, name: str = "timestamp.txt") -> datetime:
         try:
             found = datetime.strptime(written, "%Y-%m-%d %H:%M:%S %z")
         except ValueError:
-            raise EnvironmentFault(
-                f"{name} says {text.strip()[:60]!r}, which is no time.", "write it as 2026-10-01 23:59:00 UTC"
-            ) from None
+            found = datetime.min
+    if not 1900 < found.year < 9000:  # the ends of the calendar leave no room for time zones and days of grace
+        raise EnvironmentFault(
+            f"{name} says {text.strip()[:60]!r}, which is no time.", "write it as 2026-10-01 23:59:00 UTC"
+        )
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 

@@ -72,6 +72,7 @@ class Report(Facts):
     not_graded: tuple[str, ...]  # handed in, and the grader has not run on it
     ungradable: tuple[tuple[str, str], ...]
     quarantined: tuple[tuple[str, str], ...]
+    untimed: tuple[tuple[str, str], ...]  # (student, which time of submission cannot be read)
     isolation: tuple[tuple[str, int], ...]  # (how the sandbox was made, for how many submissions)
     mean: float | None
     median: float | None
@@ -108,6 +109,7 @@ def report_of(found: Results) -> Report:
         tuple(name for name in found.waiting if name not in failed),
         ungradable,
         found.quarantined,
+        found.untimed,
         tuple(kinds.most_common()),
         statistics.fmean(totals) if totals else None,
         statistics.median(totals) if totals else None,
@@ -194,6 +196,7 @@ def report_page(found: Report) -> str:
         ("Handed in nothing", [text(name) for name in found.missing]),
         ("Handed in and not graded", [text(name) for name in found.not_graded]),
         ("Could not be graded: try again", [text(f"{name}: {reason}") for name, reason in found.ungradable]),
+        ("Lateness not known", [text(f"{name}: {reason}") for name, reason in found.untimed]),
         ("Not collected", [text(f"{name}: {reason}") for name, reason in found.quarantined]),
     )
     return document(

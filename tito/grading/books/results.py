@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from tito.course import Module
-from tito.errors import NothingRan
+from tito.errors import EnvironmentFault, NothingRan
 from tito.grading.books.grades import StudentGrade
 from tito.grading.books.policy import Lateness, course_id, lateness, policy_of, read_timestamp
 from tito.grading.intake.students import Roster, Student, read_roster
@@ -26,6 +27,7 @@ class Results:
     roster: Roster = field(default_factory=Roster)
     submitted: tuple[str, ...] = ()  # who has handed in
     quarantined: tuple[tuple[str, str], ...] = ()  # (name, reason) of what could not be collected
+    untimed: tuple[tuple[str, str], ...] = ()  # (student, which time of submission cannot be read)
 
     @property
     def students(self) -> tuple[str, ...]:
@@ -88,6 +90,7 @@ def results(place: Place, module: Module, url: str = "") -> Results:
         read_roster(place.root / "students.csv"),
         submitted,
         _quarantined(place, module),
+        untimed(place, {*submitted, *grades}),
     )
 
 
@@ -104,11 +107,29 @@ def lateness_of(place: Place, module: Module, students: set[str]) -> dict[str, L
     policy = policy_of(place.course)
     found = {}
     for student in students:
-        stamps = (place.root / "submitted" / student).glob("[!.]*/timestamp.txt")
-        times = {path.parent.name: read_timestamp(path.read_text(encoding="utf-8"), str(path)) for path in stamps}
+        times, _ = _times(place, student)
         if module.folder in times:
             found[student] = lateness(policy, times)[module.folder]
     return found
+
+
+def untimed(place: Place, students: set[str]) -> tuple[tuple[str, str], ...]:
+    """Which times of submission cannot be read, with their students: they count for no lateness."""
+    return tuple((student, fault) for student in sorted(students) for fault in _times(place, student)[1])
+
+
+def _times(place: Place, student: str) -> tuple[dict[str, datetime], list[str]]:
+    """When a student handed in each module, and what is wrong with the times that are none."""
+    times, faults = dict[str, datetime](), list[str]()
+    for path in sorted((place.root / "submitted" / student).glob("[!.]*/timestamp.txt")):
+        name = f"{path.parent.name}/{path.name}"
+        try:
+            times[path.parent.name] = read_timestamp(path.read_text(encoding="utf-8", errors="replace"), name)
+        except EnvironmentFault as fault:
+            faults.append(f"{fault.message.removesuffix('.')}: {fault.hint}")
+        except OSError as error:
+            faults.append(f"{name} cannot be read: {error.strerror}")
+    return times, faults
 
 
 def _settled(grade: StudentGrade, late: Lateness | None) -> StudentGrade:
