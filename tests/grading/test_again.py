@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from grading_made import layers, record
+from grading.test_gradebook import without
+from grading_made import dump, layers, record
 from support import ROOT
 
 from tito.course import load_course
+from tito.errors import EnvironmentFault
 from tito.grading import autograding, pool
 from tito.grading.autograding import Wish
 from tito.grading.batch import Autograded, Run
@@ -73,6 +75,11 @@ class School:
             grade = gradebook.find_grade(DEPTH, *WHERE, student)
             grade.manual_score, grade.needs_manual_grade = score, False
             gradebook.db.commit()
+
+    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All that the gradebook says."""
+        with open_gradebook(self.place.database, course_id(self.place.course)) as gradebook:
+            return dump(gradebook)
 
     def waits(self, student: str) -> bool:
         """Whether the answer asks for a person."""
@@ -266,3 +273,40 @@ def test_one_bad_timestamp_is_told_and_stops_nobody_else(school: School, stamp: 
     for shown in (grade_views.autograded(done), gradebook_views.report(found)):
         assert "ben: lateness not known: 03_layers/timestamp.txt" in "\n".join(lines(shown))
     assert "ben: 03_layers/timestamp.txt" in report_page(found)
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_what_the_gradebook_refuses_is_refused_before_anything_is_graded(
+    school: School, monkeypatch: pytest.MonkeyPatch, dry: bool
+) -> None:
+    """Catches a regrade that leaves new verdicts in the journal and old ones in the gradebook, and a plan of it."""
+    school.hand_in("ada", "width")
+    school.run()
+    school.by_hand("ada", 7)
+    before = school.place.journal.read_bytes(), school.rows()
+    monkeypatch.setattr(autograding, "load_assignment", lambda *_: without(DEPTH))
+    with pytest.raises(EnvironmentFault, match="no longer has the cell reflection-depth-width"):
+        school.run(again=True, dry=dry)
+    assert (school.place.journal.read_bytes(), school.rows()) == before
+
+
+@pytest.mark.parametrize("more", [{}, {"again": True, "dry": True}])
+def test_points_stay_until_a_regrade_is_asked_for(
+    school: School, monkeypatch: pytest.MonkeyPatch, more: dict[str, bool]
+) -> None:
+    """Catches a dropped test that leaves the gradebook when nothing is graded, or while a regrade is planned."""
+    school.hand_in("ada", "width")
+    school.run()
+    before = school.rows()
+    monkeypatch.setattr(autograding, "load_assignment", lambda *_: without("test-linear"))
+    school.run(**more)
+    assert school.rows() == before
+    school.run(again=True)
+    assert school.rows() != before
+
+
+def test_a_plan_makes_no_gradebook(school: School) -> None:
+    """Catches a dry run that leaves files behind."""
+    school.hand_in("ada", "width")
+    school.run(again=True, dry=True)
+    assert not (school.place.root / "gradebook.db").exists() and not school.place.journal.exists()

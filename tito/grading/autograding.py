@@ -13,9 +13,9 @@ from tito.course import Module
 from tito.errors import EnvironmentFault
 from tito.grading import cluster, pool
 from tito.grading.assignment import Assignment, load_assignment
-from tito.grading.batch import Books, Run, chosen, standing
+from tito.grading.batch import Books, Run, Standing, chosen, standing
 from tito.grading.books import autograded, gradebook
-from tito.grading.books.policy import course_id
+from tito.grading.books.policy import course_id, policy_of
 from tito.grading.books.results import lateness_of
 from tito.grading.engine import Setup
 from tito.grading.intake.keeping import finish
@@ -63,15 +63,30 @@ def prepared(place: Place, module: Module, wish: Wish, again: bool = False, dry:
         stack.callback(workers.drop)
         if found.fresh:
             workers.start()  # they take about as long to get ready as the gradebook to open
-        books = None if dry else stack.enter_context(_books(place, module, assignment, wish.db))
+        books = stack.enter_context(_books(place, module, assignment, wish.db, found, dry))
         yield Run(place, setup, workers, found, workers.width // pool.AHEAD, books)
 
 
 @contextlib.contextmanager
-def _books(place: Place, module: Module, assignment: Assignment, url: str) -> Iterator[Books]:
-    """The gradebook and the graded notebooks, ready to be written."""
+def _books(
+    place: Place, module: Module, assignment: Assignment, url: str, found: Standing, dry: bool
+) -> Iterator[Books | None]:
+    """The gradebook and the graded notebooks, ready to be written; None for a dry run.
+
+    What the gradebook would refuse is refused here: later, verdicts would be in the journal and not in the gradebook.
+    """
     name = course_id(place.course)
+    policy_of(place.course)
+    if dry and not (url or (place.root / "gradebook.db").exists()):
+        yield None
+        return
     with gradebook.open_gradebook(url or place.database, name) as book:
+        if dry:
+            gradebook.check(book, assignment)
+            yield None
+            return
+        if found.fresh:  # otherwise points would move without anybody asking for it
+            gradebook.register(book, assignment)
         autograded.write_config(place, name, url)
         gradebook.enrol(book, read_roster(place.root / "students.csv").students)
         pages = autograded.Pages(assignment)

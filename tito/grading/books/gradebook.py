@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["enrol", "open_gradebook", "read", "register", "settle", "write"]
+__all__ = ["check", "enrol", "open_gradebook", "read", "register", "settle", "write"]
 
 
 def write(
@@ -55,6 +55,15 @@ def write(
 def register(gradebook: Any, assignment: Assignment) -> None:
     """Enter an assignment with its notebook and cells, or bring them up to date."""
     write(gradebook, assignment, ())
+
+
+def check(gradebook: Any, assignment: Assignment) -> None:
+    """Find out whether the assignment could be entered, and enter nothing; EnvironmentFault when grades would go."""
+
+    def work(session: Any) -> None:
+        register_cells(session, nbgrader_api(), assignment, gradebook.course_id)
+
+    _in_one_transaction(gradebook, work, writes=False)
 
 
 def enrol(gradebook: Any, students: Iterable[Student]) -> None:
@@ -112,7 +121,8 @@ def _in_one_transaction(gradebook: Any, work: Callable[[Session], T], writes: bo
             if writes and session.get_bind().dialect.name == "postgresql":
                 take_turns(session)
             found = work(session)
-            session.commit()
+            if writes:
+                session.commit()
             return found
         except DBAPIError as error:
             if again or not error.connection_invalidated:
