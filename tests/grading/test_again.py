@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -11,7 +15,7 @@ from typing import Any
 import pytest
 from grading.test_gradebook import without
 from grading_made import dump, layers, record
-from support import ROOT
+from support import ROOT, Learner
 
 from tito.course import load_course
 from tito.errors import EnvironmentFault
@@ -28,6 +32,7 @@ from tito.grading.journal import Journal
 from tito.grading.place import Place
 from tito.grading.pool import Workers
 from tito.grading.records import GradeRecord, Status
+from tito.grading.sandbox.jobs import Limits
 from tito.render import grade_views, gradebook_views
 from tito.render.plain import lines
 
@@ -46,6 +51,7 @@ class School:
     place: Place
     faults: set[str] = field(default_factory=set)  # students with whom the grader fails
     lost: tuple[str, ...] = ()  # the tests that fail
+    limits: Limits = field(default_factory=Limits)  # of the last run
 
     def __post_init__(self) -> None:
         self.module = self.place.course.resolve("03")
@@ -92,6 +98,7 @@ def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> School:
     made = School(Place(tmp_path / "grading", load_course(ROOT)))
 
     def local(setup: Setup, jobs: int) -> Workers:
+        made.limits = setup.limits
         return Workers(lambda: ThreadPoolExecutor(jobs), lambda task: made.work(task), 4, lambda each: each.shutdown())
 
     monkeypatch.setattr(pool, "local", local)
@@ -310,3 +317,57 @@ def test_a_plan_makes_no_gradebook(school: School) -> None:
     school.hand_in("ada", "width")
     school.run(again=True, dry=True)
     assert not (school.place.root / "gradebook.db").exists() and not school.place.journal.exists()
+
+
+@pytest.fixture
+def teacher(school: School, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Learner:
+    """Somebody who gives commands in the school's course, whose tests have changed since it was graded."""
+    shutil.copy(ROOT / "course.toml", tmp_path)
+    for name in ("modules", "tinytorch"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    for student in ("ada", "ben", "cyd"):
+        school.hand_in(student, "width")
+    school.run()
+    stricter = replace(layers(), probes_source=layers().probes_source + "\n# new\n")
+    monkeypatch.setattr(autograding, "load_assignment", lambda *_: stricter)
+    school.lost = ("test-linear",)
+    return Learner(tmp_path, tmp_path)
+
+
+REGRADE = ("grade", "regrade", "03", "--isolation", "limits", "-j", "1")
+
+
+@pytest.mark.parametrize("way", ["--plan", "--yes"])
+def test_students_that_a_stopped_regrade_did_not_come_to_are_not_gone(
+    school: School, teacher: Learner, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Catches students called "gone" because somebody pressed Ctrl-C."""
+    work = school.work
+
+    def stopped(task: Task) -> GradeRecord:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)  # meanwhile the tasks that no worker has begun are taken back
+        return work(task)
+
+    monkeypatch.setattr(school, "work", stopped)
+    done = teacher.tito(*REGRADE, way, "--json")
+    assert done.code == 130, done
+    assert ([move["student"] for move in done.json["moves"]], done.json["gone"]) == (["ada"], [])
+    assert done.json["unreached"] == ["ben", "cyd"]
+    compared = plan("03_layers", {name: record(name) for name in ("ada", "ben")}, {"ada": record("ada")}, ["ben"])
+    shown = "\n".join(lines(gradebook_views.regrade(replace(compared, applied=True))))
+    assert "1 stay, 1 not reached" in shown and "tito grade regrade 03_layers" in shown
+
+
+def test_one_students_verdict_can_be_given_again_with_other_limits(school: School, teacher: Learner) -> None:
+    """Catches a verdict under tight limits that stays for ever, and a class that is graded again along with it."""
+    more = ("--student", "ben", "--timeout", "120", "--memory", "2000")
+    for lost, change in ((("test-linear",), -5), ((), 5)):  # the second time, the verdict is of these very tests
+        school.lost = lost
+        done = teacher.tito(*REGRADE, "--yes", "--json", *more)
+        assert done.code == 0, done
+        assert [(move["student"], move["change"]) for move in done.json["moves"]] == [("ben", change)]
+        assert (done.json["gone"], done.json["unmoved"]) == ([], 0)
+    assert (school.limits.wall, school.limits.memory) == (120, 2_000_000_000)
+    assert set(school.run().outdated) == {"ada", "cyd"}
+    assert teacher.tito(*REGRADE, "--student", "dan", "--plan").code == 2

@@ -116,16 +116,22 @@ def regrade(
     module: ModuleArg,
     plan: Annotated[bool, typer.Option("--plan", help="Say who would move, and write nothing.")] = False,
     jobs: JobsOption = None,
+    student: StudentOption = None,
     isolation: IsolationOption = "auto",
+    timeout: TimeoutOption = None,
+    memory: MemoryOption = None,
     cluster: ClusterOption = None,
     db: DbOption = None,
     yes: YesOption = False,
 ) -> None:
     """Grade again what was graded by an earlier test, probe or grader, and show who moves and why.
 
+    Of students named with --student, every verdict is given again, for instance with other limits.
+
     \b
     tito grade regrade 03_layers --plan
     tito grade regrade 03_layers
+    tito grade regrade 03_layers --student alice --timeout 120
     """
     from tito.grading import autograding
     from tito.grading.books.regrade import plan as compared
@@ -135,10 +141,14 @@ def regrade(
 
     place, target = place_of(session.workspace), session.module(module)
     if not plan:
-        session.confirm(f"Replace the verdicts on {target.folder} that are of earlier tests or graders?", yes)
-    before = Journal(place.journal).records(target.folder)
+        which = f"of {', '.join(student)}" if student else "that are of earlier tests or graders"
+        session.confirm(f"Replace the verdicts on {target.folder} {which}?", yes)
+    records = Journal(place.journal).records(target.folder)
+    before = {name: record for name, record in records.items() if not student or name in student}
     after: dict[str, GradeRecord] = {}
-    wish = autograding.Wish((), _jobs(session, jobs), isolation, cluster=cluster or "", db=db or "")
+    wish = autograding.Wish(
+        tuple(student or ()), _jobs(session, jobs), isolation, timeout, memory, cluster or "", db or ""
+    )
     with (
         autograding.prepared(place, target, wish, again=True, dry=plan) as run,
         session.working(len(run.standing)) as progress,
@@ -150,7 +160,8 @@ def regrade(
 
         run.tell, run.note = tell, session.note
         facts = run.go()
-    session.show(replace(compared(target.folder, before, after), applied=not plan), gradebook_views.regrade)
+    unreached = [name for name in run.standing.fresh if name not in after]
+    session.show(replace(compared(target.folder, before, after, unreached), applied=not plan), gradebook_views.regrade)
     raise typer.Exit(facts.exit_code)
 
 

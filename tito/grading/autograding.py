@@ -46,7 +46,8 @@ class Wish:
 def prepared(place: Place, module: Module, wish: Wish, again: bool = False, dry: bool = False) -> Iterator[Run]:
     """A run that is ready to go; nobody else writes into this grading folder until it ends.
 
-    again: also the submissions whose verdict is of an earlier test, probe or grader. dry: nothing is written down.
+    again: also the submissions whose verdict is of an earlier test, probe or grader, and of students that are named
+    any. dry: nothing is written down.
     """
     assignment = load_assignment(place.course, module)
     finish(place, module)  # what a collect that was killed had begun
@@ -56,7 +57,7 @@ def prepared(place: Place, module: Module, wish: Wish, again: bool = False, dry:
             exclusively(place.root / "lock", f"tito grade autograde {module.folder}", "the gradebook", seconds=0)
         )
         setup = Setup(assignment, isolation.choose(wish.isolation), _limits(wish), secret_of(place))
-        found = standing(place, assignment, students, again)
+        found = standing(place, assignment, students, again, again and bool(wish.students))
         jobs = min(jobs_from(wish.jobs), max(len(found.fresh), 1))
         cluster_wanted = cluster.workers(setup, wish.cluster) if wish.cluster else None
         workers = stack.enter_context(cluster_wanted) if cluster_wanted else pool.local(setup, jobs)

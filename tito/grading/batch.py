@@ -206,8 +206,13 @@ class Run:
         self.books.write(final)
 
 
-def standing(place: Place, assignment: Assignment, students: Sequence[str], again: bool = False) -> Standing:
-    """Which verdicts on students' submissions stand; again: those by an earlier test or grader are not left."""
+def standing(
+    place: Place, assignment: Assignment, students: Sequence[str], again: bool = False, anew: bool = False
+) -> Standing:
+    """Which verdicts on students' submissions stand.
+
+    again: those by an earlier test or grader are not left. anew: nor is any other.
+    """
     latest = Journal(place.journal).latest(assignment.module)
     known, outdated, fresh = list[GradeRecord](), list[GradeRecord](), list[str]()
     for student in students:
@@ -215,7 +220,7 @@ def standing(place: Place, assignment: Assignment, students: Sequence[str], agai
         with contextlib.suppress(EnvironmentFault):
             there = task_of(place, assignment, student).hash
         key, record = latest.get(student, ("", None))
-        if record is None or record.submission_hash != there or record.status is Status.UNGRADABLE:
+        if anew or record is None or record.submission_hash != there or record.status is Status.UNGRADABLE:
             fresh.append(student)
         elif key == verdict_key(student, there, assignment.hash):
             known.append(record)

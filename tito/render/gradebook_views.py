@@ -112,8 +112,11 @@ def regrade(facts: Plan) -> Iterator[Block]:
         yield Text(printable(f"{student}: could not be graded, the old verdict stands: {reason}"), "warn")
     words = [f"{len(facts.moves)} move, {facts.unmoved} stay"]
     words += [f"{len(facts.new)} new"] * bool(facts.new) + [f"{len(facts.gone)} gone"] * bool(facts.gone)
-    yield Text(f"{facts.module}: {', '.join(words)}{'' if facts.applied else '; nothing was written'}", "ok")
-    yield Next(f"tito grade {'report' if facts.applied else 'regrade'} {facts.module}")
+    words += [f"{len(facts.unreached)} not reached"] * bool(facts.unreached)
+    kind = "warn" if facts.unreached else "ok"
+    yield Text(f"{facts.module}: {', '.join(words)}{'' if facts.applied else '; nothing was written'}", kind)
+    done = facts.applied and not facts.unreached
+    yield Next(f"tito grade {'report' if done else 'regrade'} {facts.module}")
 
 
 def _why(move: Move) -> str:

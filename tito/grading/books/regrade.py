@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -62,6 +62,7 @@ class Plan(Facts):
     new: tuple[str, ...]  # graded for the first time
     gone: tuple[str, ...]  # graded before, and not now
     ungradable: tuple[tuple[str, str], ...]  # (student, reason): their old verdict stands
+    unreached: tuple[str, ...] = ()  # the run was stopped before it came to them
     applied: bool = False  # whether the new verdicts were written down
 
     def to_json(self) -> dict[str, Any]:
@@ -71,8 +72,13 @@ class Plan(Facts):
         return {**plain, "moves": moves}
 
 
-def plan(module: str, old: Mapping[str, GradeRecord], new: Mapping[str, GradeRecord]) -> Plan:
-    """Compare verdicts, both by student. Changes that cancel in a student's sum are moves too."""
+def plan(
+    module: str, old: Mapping[str, GradeRecord], new: Mapping[str, GradeRecord], unreached: Collection[str] = ()
+) -> Plan:
+    """Compare verdicts, both by student. Changes that cancel in a student's sum are moves too.
+
+    unreached: who was to be graded again, and is not in `new` because the run was stopped.
+    """
     both = sorted(old.keys() & new.keys())
     failed = tuple((name, new[name].reason) for name in sorted(new) if new[name].status is Status.UNGRADABLE)
     compared = [
@@ -85,8 +91,9 @@ def plan(module: str, old: Mapping[str, GradeRecord], new: Mapping[str, GradeRec
         tuple(sorted(moves, key=lambda move: (move.change, move.student))),
         len(compared) - len(moves),
         tuple(sorted(name for name in first if new[name].status is not Status.UNGRADABLE)),
-        tuple(sorted(old.keys() - new.keys())),
+        tuple(sorted(old.keys() - new.keys() - {*unreached})),
         failed,
+        tuple(sorted(unreached)),
     )
 
 
