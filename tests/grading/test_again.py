@@ -99,7 +99,12 @@ def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> School:
 
     def local(setup: Setup, jobs: int) -> Workers:
         made.limits = setup.limits
-        return Workers(lambda: ThreadPoolExecutor(jobs), lambda task: made.work(task), 4, lambda each: each.shutdown())
+        return Workers(
+            lambda: ThreadPoolExecutor(jobs),
+            lambda task: made.work(task),
+            4,
+            lambda executor, at_once: executor.shutdown(),
+        )
 
     monkeypatch.setattr(pool, "local", local)
     monkeypatch.setattr(autograding, "load_assignment", lambda *_: layers())

@@ -187,9 +187,17 @@ def test_a_line_that_a_kill_cut_off_is_no_verdict(school: Class) -> None:
     assert len(lines) == 3 and all(json.loads(line)["record"]["student"] in NAMES for line in lines)
 
 
-@pytest.mark.parametrize(
-    "line", ["{oops", "7", "{}", '{"record": {"module": "03_layers", "student": "s000"}, "key": "k"}']
-)
+WISHES = [Wish(memory=0), *(Wish(timeout=value) for value in (0, -1, float("nan"), float("inf")))]
+
+
+@pytest.mark.parametrize("wish", WISHES)
+def test_limits_that_are_none_are_refused(wish: Wish) -> None:
+    """Catches a class that is ungradable, one by one, because of a number that no clock can count to."""
+    with pytest.raises(EnvironmentFault, match="above 0"):
+        autograding._limits(wish)
+
+
+@pytest.mark.parametrize("line", ["{oops", "7", "{}", '{"record": {"module": "03_layers"}, "key": "k"}'])
 def test_a_damaged_journal_is_named_with_its_line(school: Class, line: str) -> None:
     """Catches a traceback, or worse a verdict that is silently dropped."""
     school.hand_in(*NAMES[:2])

@@ -28,6 +28,8 @@ from tito.grading.sandbox.jobs import Limits
 from tito.lifecycle.batch import jobs_from
 from tito.workspace import exclusively
 
+_DAY = 86_400  # seconds
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -108,8 +110,11 @@ def _limits(wish: Wish) -> Limits:
     default = Limits()
     wall = default.wall if wish.timeout is None else wish.timeout
     memory = default.memory if wish.memory is None else wish.memory * 10**6
-    if wall <= 0 or memory <= 0:
-        raise EnvironmentFault("--timeout and --memory take numbers above 0.", "tito grade autograde --help")
+    if not 0 < wall <= _DAY or memory <= 0:  # no number (NaN) is neither
+        raise EnvironmentFault(
+            f"--timeout takes seconds, above 0 and up to {_DAY}; --memory takes megabytes, above 0.",
+            "tito grade autograde --help",
+        )
     return Limits(wall, wall, memory)
 
 
