@@ -284,11 +284,11 @@ def test_ctrl_c_twice_waits_for_nobody(school: Class) -> None:
     brake = Brake()
 
     def tasks() -> Iterator[Task]:
-        yield from made._tasks(NAMES[:2])
+        yield from made._tasks(NAMES[:2], [])
         brake.press()
         brake.press()
 
-    assert len(list(run(workers, made.setup, made._tasks(NAMES[:2]), brake))) == 2
+    assert len(list(run(workers, made.setup, made._tasks(NAMES[:2], []), brake))) == 2
     with pytest.raises(KeyboardInterrupt):
         list(run(workers, made.setup, tasks(), brake))
     assert ended == [False, True]
