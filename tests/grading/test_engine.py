@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from grading.lessons import Page, assignment, at, ipynb, percent, released, solv
 from tito.grading import engine
 from tito.grading.assignment import Assignment
 from tito.grading.engine import Engine, Setup, Task
-from tito.grading.records import GradeRecord, Status
+from tito.grading.records import GradeRecord, Status, record_from
 from tito.grading.sandbox.isolation import choose
 from tito.grading.sandbox.jobs import Job, Limits, RunResult
 from tito.grading.submission.reading import Reading, read_cells
@@ -178,3 +179,32 @@ def test_solutions_left_as_released_are_named(counted: Counted) -> None:
     page[at(page, "dropout")]["source"] += "\n# mine"
     page.append({"cell_type": "code", "source": "1 / 0", "metadata": {}})
     assert counted.grade(page).untouched == tuple(name for name in solutions if name != "dropout")
+
+
+def test_a_cell_that_fails_is_told(counted: Counted) -> None:
+    """Catches a syntax error of which a student learns only that a name is not defined, in either way there is."""
+    page = changed("matmul", lambda source: source.replace("def matmul", "def def matmul"))
+    page.append({"cell_type": "code", "source": "1 / 0", "metadata": {}})
+    record = counted.grade(page)
+    assert [name for name, _ in record.failures] == ["matmul", f"cell {len(page)}"]
+    assert record.failures[0][1].startswith("SyntaxError: ")
+    assert record.failures[1][1] == "ZeroDivisionError: division by zero"
+    assert counted.grade(solved("03")).failures == ()
+
+
+def test_failures_are_those_of_the_run_that_counts(counted: Counted) -> None:
+    """Catches a cell that failed as it was handed in, and no longer once it was put right, among the failures."""
+    page = changed("matmul", lambda source: f"%load_ext autoreload\n{source}")
+    assert counted.grade(page).failures == ()
+    page[at(page, "profiler")]["source"] += "\nraise ValueError('both')"
+    record = counted.grade(page)
+    assert (record.failures, counted.runs) == ((("profiler", "ValueError: both"),), 2)
+
+
+def test_a_record_without_failures_is_read() -> None:
+    """Catches a journal of an earlier grader that cannot be read, and failures that it does not keep."""
+    made = GradeRecord("ada", "03_layers", "s", "a", Status.GRADED, failures=(("linear", "NameError: x"),))
+    data = json.loads(json.dumps(made.to_json()))
+    assert record_from(data) == made
+    del data["failures"]
+    assert record_from(data).failures == ()

@@ -182,6 +182,14 @@ def test_feedback_has_points_messages_and_comments() -> None:
         assert words in page.text, words
 
 
+def test_feedback_names_the_cells_that_failed() -> None:
+    """Catches a syntax error that a student can only guess from a test's NameError, or finds below the tests."""
+    page = feedback(record("ada", ("test-linear",), failures=(("linear", "SyntaxError: invalid syntax (line 2)"),)))
+    assert "linear: SyntaxError: invalid syntax (line 2)" in page.text
+    assert page.text.index("Cells that failed") < page.text.index("Tests")
+    assert "Cells that failed" not in feedback(record("ada")).text
+
+
 def test_feedback_says_what_is_not_graded_yet() -> None:
     """Catches a zero where nobody has looked yet."""
     page = feedback(record("ada"))
@@ -216,12 +224,13 @@ def test_nothing_in_feedback_acts() -> None:
     bad = replace(made.cells[3], message=EVIL, detail=EVIL, probes=(replace(made.cells[3].probes[0], message=EVIL),))
     answers = (Answer(DEPTH, 10, EVIL, True),)
     made = replace(made, cells=(bad, *made.cells[4:]), answers=answers, output=EVIL, repairs=(EVIL,))
+    made = replace(made, failures=((EVIL, EVIL),))
     grade = grade_of(made, 1, remarks=((EVIL, EVIL),))
     grade = replace(grade, cells=tuple(replace(cell, manual_comment=EVIL) for cell in grade.cells))
     page = feedback(made, grades={"ada": grade}, roster=Roster((Student("ada", EVIL, EVIL),)))
     assert page.tags.isdisjoint({"script", "img", "iframe", "link", "object", "form", "a"})
     assert page.links == []
-    assert page.text.count("<script>alert(1)</script>") >= 7
+    assert page.text.count("<script>alert(1)</script>") >= 9
 
 
 def test_feedback_needs_no_network_and_no_script() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from tito.errors import EnvironmentFault
 from tito.grading.assignment import Assignment, GradedCell
-from tito.grading.judge import compare, earned, probe_titles, score
-from tito.grading.sandbox.jobs import CellRun, Ending, ProbeRun, RunResult
+from tito.grading.judge import compare, earned, failures, probe_titles, score
+from tito.grading.sandbox.jobs import COURSE_CELL, CellRun, Ending, JobCell, ProbeRun, RunResult
 from tito.report import Outcome
 
 
@@ -245,3 +245,28 @@ def test_a_probe_that_fails_on_the_reference_is_the_graders_fault() -> None:
 def test_titles_are_the_first_lines_of_docstrings() -> None:
     """Catches feedback that names a function where it should say what was tried."""
     assert probe_titles(SOURCE) == {"probe_0": "Products of several shapes", "probe_1": "What is refused"}
+
+
+def test_cells_that_failed_are_the_students() -> None:
+    """Catches a test or a cell of the course among a student's failures, a page of them, and a name of the grader's."""
+    outcomes = [
+        (JobCell("linear", ""), Outcome.FAILED, "SyntaxError: invalid syntax (line 2)\nmore"),
+        (JobCell("test-linear", "", "test_unit_linear"), Outcome.FAILED, "AssertionError: shape"),
+        (JobCell(f"{COURSE_CELL}2", ""), Outcome.FAILED, "NameError"),
+        (JobCell("dropout", ""), Outcome.PASSED, ""),
+        (JobCell("cell:4", ""), Outcome.TIMEOUT, "took longer than 10 s"),
+        (JobCell("cell:5", ""), Outcome.FAILED, "x" * 300),
+        (JobCell("cell:6", ""), Outcome.EXITED, ""),
+        (JobCell("cell:7", ""), Outcome.NOT_RUN, "the submission ended before it"),
+    ]
+    cells = tuple(cell for cell, _, _ in outcomes)
+    run = RunResult(tuple(CellRun(cell.name, *found) for cell, *found in outcomes), (), Ending.FINISHED)
+    assert failures(cells, run) == (
+        ("linear", "SyntaxError: invalid syntax (line 2)"),
+        ("cell 4", "took longer than 10 s"),
+        ("cell 5", "x" * 200 + "..."),
+        ("cell 6", "exited"),
+    )
+    many = tuple(CellRun(f"cell:{number}", Outcome.FAILED, "no") for number in range(50))
+    told = failures([JobCell(cell.name, "") for cell in many], RunResult(many, (), Ending.FINISHED))
+    assert len(told) == 20

@@ -133,7 +133,11 @@ class Engine:
         return run, judge.score(assignment, run, expected)
 
     def _record(
-        self, blank: GradeRecord, submission: Repaired, run: RunResult, scores: tuple[CellScore, ...]
+        self,
+        blank: GradeRecord,
+        submission: Repaired,
+        run: RunResult,
+        scores: tuple[CellScore, ...],
     ) -> GradeRecord:
         """The verdict on a submission that was run."""
         return replace(
@@ -144,6 +148,7 @@ class Engine:
             repairs=submission.repairs,
             sources=submission.sources,
             untouched=tuple(name for name, source in submission.sources if source == self.stubs[name]),
+            failures=judge.failures(submission.cells, run),
             output=run.output,
             seconds=run.seconds,
             cpu_seconds=run.cpu_seconds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,13 +13,14 @@ from tito.errors import EnvironmentFault
 from tito.grading.assignment import Assignment, GradedCell
 from tito.grading.records import CellScore, ProbeScore
 from tito.grading.sandbox.arrays import Arrays
-from tito.grading.sandbox.jobs import CellRun, Ending, ProbeRun, RunResult
+from tito.grading.sandbox.jobs import COURSE_CELL, CellRun, Ending, JobCell, ProbeRun, RunResult
 from tito.report import Outcome
 
 _CLOSE = {2: (1e-2, 1e-3), 4: (1e-5, 1e-6), 8: (1e-9, 1e-12)}  # bytes of a float: rtol, atol
 _KINDS = {"b": "truth values", "i": "whole numbers", "u": "whole numbers", "f": "floats", "c": "complex numbers"}
 _SHOWN = 60  # characters of a name, or of an error, that came from the sandbox
 _LONGEST = 200
+_MOST = 20  # cells that failed, of which a student is told
 
 
 def score(assignment: Assignment, run: RunResult, reference: RunResult) -> tuple[CellScore, ...]:
@@ -42,6 +43,16 @@ def score(assignment: Assignment, run: RunResult, reference: RunResult) -> tuple
             probes.append(ProbeScore(name, found.agreed, found.message, titles.get(name, "")))
         scores.append(_cell_score(graded, test, tuple(probes)))
     return tuple(scores)
+
+
+def failures(cells: Sequence[JobCell], run: RunResult) -> tuple[tuple[str, str], ...]:
+    """The student's cells that failed in a run, as (name, one line)."""
+    found = []
+    for cell, ran in zip(cells, run.cells, strict=True):
+        if cell.test or cell.name.startswith(COURSE_CELL) or ran.outcome in (Outcome.PASSED, Outcome.NOT_RUN):
+            continue
+        found.append((cell.name.replace("cell:", "cell ", 1), _line(ran.message) or str(ran.outcome)))
+    return tuple(found[:_MOST])
 
 
 def earned(graded: GradedCell, passed: bool, agreeing: int) -> float:

@@ -72,6 +72,7 @@ class GradeRecord:
     repairs: tuple[str, ...] = ()
     sources: tuple[tuple[str, str], ...] = ()  # (grade_id, source) of the cells the student was to write
     untouched: tuple[str, ...] = ()  # the grade_ids of those that are as they were released
+    failures: tuple[tuple[str, str], ...] = ()  # (cell as the student knows it, one line) of the student's that failed
     output: str = ""  # what the submission printed, up to a bound
     isolation: str = ""
     seconds: float = 0.0
@@ -114,5 +115,6 @@ def record_from(data: Mapping[str, Any]) -> GradeRecord:
             "repairs": tuple(data["repairs"]),
             "sources": tuple((name, source) for name, source in data["sources"]),
             "untouched": tuple(data.get("untouched", ())),  # journals of earlier graders have none
+            "failures": tuple((name, line) for name, line in data.get("failures", ())),  # nor these
         }
     )

@@ -1,4 +1,4 @@
-"""The page that a student gets back: points, what each test said, answers with their comments, lateness.
+"""The page that a student gets back: points, failures, what each test said, answers with their comments, lateness.
 
 It is made of verdicts and grades alone, neither of which holds a hidden test, a probe's source or a solution.
 """
@@ -68,6 +68,7 @@ def feedback_page(found: Results, student: str) -> str:
         _points(grade, found.lateness(student)),
         *_unread(record),
         *_repairs(record),
+        *_failures(record),
         *_tests(record, cells),
         *_answers(record, cells),
         *_remarks(grade),
@@ -101,6 +102,12 @@ def _repairs(record: GradeRecord) -> Iterator[str]:
     if record.repairs:
         yield tag("h2", "Put right before grading")
         yield tag("ul", *(tag("li", text(repair)) for repair in record.repairs))
+
+
+def _failures(record: GradeRecord) -> Iterator[str]:
+    if record.failures:
+        yield tag("h2", "Cells that failed")
+        yield tag("ul", *(tag("li", tag("strong", text(name)), ": ", text(line)) for name, line in record.failures))
 
 
 def _tests(record: GradeRecord, cells: dict[str, CellGrade]) -> Iterator[str]:

@@ -36,6 +36,9 @@ class Limits:
     result: int = 16 << 20  # bytes of arrays sent back
 
 
+COURSE_CELL = "cell:course-"  # how the names of cells begin that the submission lacks and the course has
+
+
 @dataclass(frozen=True)
 class JobCell:
     """One code cell to run; after a cell with a test, the test function is called."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tito.grading.assignment import Assignment, GradedCell
 from tito.grading.records import Answer
-from tito.grading.sandbox.jobs import JobCell
+from tito.grading.sandbox.jobs import COURSE_CELL, JobCell
 from tito.grading.submission.answers import read_answers
 from tito.grading.submission.course_cells import CourseCell, course_cells, normal
 from tito.grading.submission.matching import Piece, listed, match
@@ -200,7 +200,10 @@ def _job_cells(
     taken = set(graded)
     for at, piece in enumerate(order):
         solved = [course[index].grade_id for index in piece.of if course[index].role is Role.SOLUTION]
-        name = next((each for each in solved if each not in taken), f"cell:{piece.number or f'course-{at}'}")
+        name = next(
+            (each for each in solved if each not in taken),
+            f"cell:{piece.number}" if piece.number else f"{COURSE_CELL}{at}",
+        )
         taken.add(name)
         yield JobCell(name, piece.source)
         yield from after.get(at, [])
