@@ -14,9 +14,12 @@ from tito.course import load_course
 from tito.grading.assignment import Assignment, load_assignment
 from tito.grading.books.gradebook_schema import nbgrader_api
 from tito.grading.place import Place
-from tito.grading.records import Answer, CellScore, GradeRecord, ProbeScore, Status
+from tito.grading.records import Answer, CellScore, GradeRecord, ProbeScore, Status, submission_hash
 from tito.notebook import Role, to_ipynb
 from tito.report import Outcome
+
+LESSON = b"# a lesson\n"  # what everybody has handed in
+HANDED_IN = submission_hash("layers_dev.py", LESSON)
 
 
 @cache
@@ -64,7 +67,17 @@ def record(student: str, lost: tuple[str, ...] = (), answered: tuple[str, ...] =
         (cell.grade_id, cell.source + f"\n# by {student}") for cell in layers().released.of_role(Role.SOLUTION)
     )
     made = GradeRecord(
-        student, "03_layers", "s" * 64, layers().hash, Status.GRADED, "", cells, answers, (), sources, isolation="bwrap"
+        student,
+        "03_layers",
+        HANDED_IN,
+        layers().hash,
+        Status.GRADED,
+        "",
+        cells,
+        answers,
+        (),
+        sources,
+        isolation="bwrap",
     )
     return replace(made, **changes)
 
@@ -72,13 +85,13 @@ def record(student: str, lost: tuple[str, ...] = (), answered: tuple[str, ...] =
 def unreadable(student: str) -> GradeRecord:
     """A submission that is no lesson."""
     reason = "layers_dev.py is no lesson: it is a picture"
-    return GradeRecord(student, "03_layers", "u" * 64, layers().hash, Status.UNREADABLE, reason)
+    return GradeRecord(student, "03_layers", HANDED_IN, layers().hash, Status.UNREADABLE, reason)
 
 
 def ungradable(student: str) -> GradeRecord:
     """A submission with which the grader failed."""
     return GradeRecord(
-        student, "03_layers", "g" * 64, layers().hash, Status.UNGRADABLE, "the sandbox did not start: try again"
+        student, "03_layers", HANDED_IN, layers().hash, Status.UNGRADABLE, "the sandbox did not start: try again"
     )
 
 
@@ -98,7 +111,7 @@ def course_folder(root: Path) -> Place:
     for student in ("ada", "bob", "cem"):
         folder = place.submitted(student, module)
         folder.mkdir(parents=True)
-        (folder / "layers_dev.py").write_text("# a lesson\n", encoding="utf-8")
+        (folder / "layers_dev.py").write_bytes(LESSON)
     place.source(module).mkdir(parents=True)
     (place.source(module) / "layers_dev.ipynb").write_text(to_ipynb(layers().notebook), encoding="utf-8")
     return place

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import ast
 import gc
-import hashlib
 import hmac
 import threading
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import PurePath
 
 from tito.grading import judge
 from tito.grading.assignment import Assignment
-from tito.grading.records import CellScore, GradeRecord, Status
+from tito.grading.records import CellScore, GradeRecord, Status, submission_hash
 from tito.grading.sandbox.isolation import Isolation
 from tito.grading.sandbox.jobs import CellRun, Job, JobCell, Limits, RunResult
 from tito.grading.sandbox.sandbox import Sandbox
@@ -54,7 +52,7 @@ class Task:
     @cached_property
     def hash(self) -> str:
         """The SHA-256 of the file and of the kind of file that its name says."""
-        return hashlib.sha256(PurePath(self.name).suffix.encode() + b"\0" + self.data).hexdigest()
+        return submission_hash(self.name, self.data)
 
 
 class Engine:

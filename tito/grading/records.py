@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Any
 
 from tito.report import Outcome
@@ -92,6 +94,11 @@ class GradeRecord:
     def to_json(self) -> dict[str, Any]:
         """The record as plain data."""
         return asdict(self)
+
+
+def submission_hash(name: str, data: bytes) -> str:
+    """The SHA-256 of a file that was handed in and of the kind of file that its name says."""
+    return hashlib.sha256(PurePath(name).suffix.encode() + b"\0" + data).hexdigest()
 
 
 def record_from(data: Mapping[str, Any]) -> GradeRecord:

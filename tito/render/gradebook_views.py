@@ -81,8 +81,13 @@ def feedback(facts: FeedbackWritten) -> Iterator[Block]:
         yield Text(f"{student}: no page: {why}", "warn")
     if facts.incomplete:
         yield Text(f"with answers that are not graded yet: {len(facts.incomplete)}", "warn")
+    if facts.newer:
+        yield Text(f"on a submission after which another came: {', '.join(facts.newer)}", "warn")
     yield Text(f"{facts.module}: {counted(len(facts.students), 'page')} in {facts.folder}", "ok")
-    yield Next("tito grade manual" if facts.incomplete else f"tito grade export {facts.module}")
+    if facts.newer:
+        yield Next(f"tito grade autograde {facts.module}")
+    else:
+        yield Next("tito grade manual" if facts.incomplete else f"tito grade export {facts.module}")
 
 
 def exported(facts: Exported) -> Iterator[Block]:

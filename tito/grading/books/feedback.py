@@ -31,6 +31,7 @@ class FeedbackWritten(Facts):
     students: tuple[str, ...]
     incomplete: tuple[str, ...]  # whose answers are not all graded yet
     skipped: tuple[tuple[str, str], ...]  # (student, why there is no page)
+    newer: tuple[str, ...]  # whose page is on a submission after which another came
 
 
 def write_feedback(place: Place, module: Module, students: Collection[str] = (), url: str = "") -> FeedbackWritten:
@@ -52,7 +53,10 @@ def write_feedback(place: Place, module: Module, students: Collection[str] = (),
             incomplete.append(student)
     left_out = {name for name, _ in skipped}
     written = tuple(student for student in wanted if student not in left_out)
-    return FeedbackWritten(module.folder, str(place.root / "feedback"), written, tuple(incomplete), tuple(skipped))
+    newer = tuple(student for student in written if student in found.newer)
+    return FeedbackWritten(
+        module.folder, str(place.root / "feedback"), written, tuple(incomplete), tuple(skipped), newer
+    )
 
 
 def feedback_page(found: Results, student: str) -> str:
@@ -65,6 +69,7 @@ def feedback_page(found: Results, student: str) -> str:
         f"{title}, {student}",
         tag("h1", text(title)),
         tag("p", text(f"{name} ({student})" if name else student), css="soft"),
+        *_newer(found, student),
         _points(grade, found.lateness(student)),
         *_unread(record),
         *_repairs(record),
@@ -74,6 +79,11 @@ def feedback_page(found: Results, student: str) -> str:
         *_remarks(grade),
         *_output(record),
     )
+
+
+def _newer(found: Results, student: str) -> Iterator[str]:
+    if student in found.newer:
+        yield tag("p", text("You have handed in another version since, which is not graded yet."), css="bad")
 
 
 def _points(grade: StudentGrade, late: str) -> str:

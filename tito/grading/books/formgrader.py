@@ -21,8 +21,9 @@ from tito.errors import EnvironmentFault
 from tito.grading.books.autograded import write_config
 from tito.grading.books.gradebook import enrol, open_gradebook, settle
 from tito.grading.books.policy import course_id
-from tito.grading.books.results import lateness_of
+from tito.grading.books.results import lateness_of, newer_submissions
 from tito.grading.intake.students import read_roster
+from tito.grading.journal import Journal
 from tito.grading.place import Place
 
 _PATIENCE = 120.0  # seconds for the server to start
@@ -46,7 +47,9 @@ def serve_formgrader(place: Place, url: str, port: int, tell: Callable[[str], No
                 raise EnvironmentFault("formgrader's server ended by itself.", "start it again: tito grade manual")
         finally:
             for module in place.course.modules:
-                if students := set(place.students(module)):
+                submitted = frozenset(place.students(module))
+                verdicts = Journal(place.journal).records(module.folder) if submitted else {}
+                if students := submitted - newer_submissions(place, module, verdicts):
                     settle(gradebook, module.folder, lateness_of(place, module, students))
 
 

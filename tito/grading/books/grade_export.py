@@ -39,6 +39,7 @@ class State(StrEnum):
     WAITING = "needs manual grading"
     MISSING = "nothing handed in"
     UNGRADED = "not graded"
+    NEWER = "newer submission not graded"
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,8 @@ def _line(found: Results, student: str, include_ungraded: bool) -> Line:
         state = State.MISSING if student not in found.submitted else State.UNGRADED
     elif found.ungradable(student):
         state = State.UNGRADED
+    elif student in found.newer:
+        state = State.NEWER
     else:
         state = State.WAITING if grade.ungraded else State.COMPLETE
     final = state is State.COMPLETE or (state is State.WAITING and include_ungraded)

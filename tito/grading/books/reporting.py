@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from tito.course import Module
 from tito.facts import Facts
-from tito.grading.books.grade_export import possible
+from tito.grading.books.grade_export import State, possible
 from tito.grading.books.page import document, table, tag, text
 from tito.grading.books.results import Results, results
 from tito.grading.place import Place
@@ -30,7 +30,7 @@ class StudentRow:
     late: float  # what lateness takes
     total: float
     waiting: int  # cells that a person has still to grade
-    state: str  # "complete", "2 to grade", "unreadable"
+    state: str  # "complete", "2 to grade", "newer submission not graded", "unreadable"
     late_because: str
 
 
@@ -69,7 +69,7 @@ class Report(Facts):
     histogram: tuple[Bin, ...]
     cells: tuple[Difficulty, ...]
     missing: tuple[str, ...]
-    not_graded: tuple[str, ...]  # handed in, and the grader has not run on it
+    not_graded: tuple[str, ...]  # handed in, and the grader has not run on it, or on one before it
     ungradable: tuple[tuple[str, str], ...]
     quarantined: tuple[tuple[str, str], ...]
     untimed: tuple[tuple[str, str], ...]  # (student, which time of submission cannot be read)
@@ -127,6 +127,8 @@ def _row(found: Results, student: str) -> StudentRow:
     state = "complete"
     if record is not None and record.status is not Status.GRADED:
         state = str(record.status)
+    elif student in found.newer:
+        state = str(State.NEWER)
     elif grade.ungraded:
         state = f"{len(grade.ungraded)} to grade"
     return StudentRow(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -10,10 +10,11 @@ from tito.course import Module
 from tito.errors import EnvironmentFault, NothingRan
 from tito.grading.books.grades import StudentGrade
 from tito.grading.books.policy import Lateness, course_id, lateness, policy_of, read_timestamp
+from tito.grading.intake.keeping import submission_file
 from tito.grading.intake.students import Roster, Student, read_roster
 from tito.grading.journal import Journal
 from tito.grading.place import Place
-from tito.grading.records import GradeRecord, Status
+from tito.grading.records import GradeRecord, Status, submission_hash
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Results:
     submitted: tuple[str, ...] = ()  # who has handed in
     quarantined: tuple[tuple[str, str], ...] = ()  # (name, reason) of what could not be collected
     untimed: tuple[tuple[str, str], ...] = ()  # (student, which time of submission cannot be read)
+    newer: frozenset[str] = frozenset()  # who has handed in something else since the verdict
 
     @property
     def students(self) -> tuple[str, ...]:
@@ -43,8 +45,10 @@ class Results:
 
     @property
     def waiting(self) -> tuple[str, ...]:
-        """Who has handed in and has no verdict that counts: not graded yet, or ungradable."""
-        return tuple(name for name in self.submitted if name not in self.grades or self.ungradable(name))
+        """Who has handed in and has no verdict that counts: the last submission is not graded yet, or ungradable."""
+        return tuple(
+            name for name in self.submitted if name not in self.grades or name in self.newer or self.ungradable(name)
+        )
 
     def ungradable(self, student: str) -> bool:
         """Whether the grader failed with a student's last submission."""
@@ -81,7 +85,10 @@ def results(place: Place, module: Module, url: str = "") -> Results:
     with open_gradebook(url or place.database, course_id(place.course)) as gradebook:
         grades = read(gradebook, module.folder)
     submitted = place.students(module)
-    late = lateness_of(place, module, {*submitted, *grades})
+    newer = newer_submissions(place, module, records)
+    failed = {student for student, record in records.items() if record.status is Status.UNGRADABLE}
+    # What lies there now says nothing of when the work came that has these points: its penalty stays as it was.
+    late = lateness_of(place, module, {*submitted, *grades} - newer - failed)
     return Results(
         module,
         records,
@@ -91,6 +98,7 @@ def results(place: Place, module: Module, url: str = "") -> Results:
         submitted,
         _quarantined(place, module),
         untimed(place, {*submitted, *grades}),
+        newer,
     )
 
 
@@ -102,7 +110,17 @@ def all_results(place: Place, url: str = "") -> list[Results]:
     return [results(place, module, url) for module in place.course.modules if module.folder in graded]
 
 
-def lateness_of(place: Place, module: Module, students: set[str]) -> dict[str, Lateness]:
+def newer_submissions(place: Place, module: Module, records: Mapping[str, GradeRecord]) -> frozenset[str]:
+    """The students whose submission is another than the one that the verdict is on."""
+    found = set()
+    for student, record in records.items():
+        path = submission_file(place, student, module)
+        if path is not None and submission_hash(path.name, path.read_bytes()) != record.submission_hash:
+            found.add(student)
+    return frozenset(found)
+
+
+def lateness_of(place: Place, module: Module, students: Collection[str]) -> dict[str, Lateness]:
     """How late each student's submission is; all of a student's submissions tell how many free days are left."""
     policy = policy_of(place.course)
     found = {}
