@@ -295,13 +295,13 @@ def test_canvas_takes_its_columns() -> None:
 
 
 def test_moodle_takes_its_columns() -> None:
-    """Catches a file whose columns Moodle's import does not match by itself."""
+    """Catches a file whose columns Moodle's import does not match, and a participant's number as ID number."""
     first = rows(exported(Format.MOODLE))[0]
     assert [*first] == [
         *("First name", "Last name", "ID number", "Institution", "Department", "Email address"),
         "Assignment: 03_layers (Real)",
     ]
-    assert [*first.values()] == ["Ada", "Lovelace", "101", "", "", "ada@example.org", "74"]
+    assert [*first.values()] == ["Ada", "Lovelace", "ada", "", "", "ada@example.org", "74"]
 
 
 def test_gradescope_takes_its_columns() -> None:

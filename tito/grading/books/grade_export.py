@@ -190,10 +190,14 @@ def _canvas(sheets: Sequence[_Sheet]) -> str:
 
 
 def _moodle(sheets: Sequence[_Sheet]) -> str:
-    """Moodle's grade import, in the columns of its own export: students by their address or ID number."""
+    """Moodle's grade import, in the columns of its own export: students by their address or ID number.
+
+    The participant's number in the names of Moodle's files is none of what the import goes by, and is another in each
+    assignment; as an ID number it could be somebody else's.
+    """
     head = ("First name", "Last name", "ID number", "Institution", "Department", "Email address")
     rows = (
-        (person.first_name, person.last_name, person.lms_id or person.id, "", "", person.email, *totals)
+        (person.first_name, person.last_name, person.id, "", "", person.email, *totals)
         for person, totals in _people(sheets)
     )
     return _rows((*head, *(f"Assignment: {sheet.name} (Real)" for sheet in sheets)), rows)
