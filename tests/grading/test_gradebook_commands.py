@@ -95,6 +95,23 @@ def test_another_database_is_read(teacher: Learner) -> None:
     assert (broken.code, "no address of a database" in broken.err) == (3, True)
 
 
+@pytest.mark.parametrize("words", [("report", "03"), ("feedback", "03"), ("export", "03")])
+def test_a_database_that_is_not_there_is_not_made(teacher: Learner, words: tuple[str, ...]) -> None:
+    """Catches a slip in --db that makes an empty gradebook, and a report in which nobody is graded."""
+    done = teacher.tito("grade", *words, "--db", f"sqlite:///{teacher.root / 'typo.db'}")
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith(f"There is no gradebook {teacher.root / 'typo.db'}.\nnext: check the address")
+    assert not (teacher.root / "typo.db").exists()
+
+
+@pytest.mark.parametrize("words", [("report", "03", "--html"), ("export", "03", "--to")])
+def test_a_file_that_cannot_be_written_is_named(teacher: Learner, words: tuple[str, ...]) -> None:
+    """Catches a message on a hidden file beside the one that was asked for."""
+    done = teacher.tito("grade", *words, "absent/file.html")
+    assert (done.code, done.err.splitlines()[0]) == (3, "absent/file.html: No such file or directory.")
+    assert not (teacher.root / "absent").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_formgrader_is_served_until_it_is_stopped(teacher: Learner, ending: signal.Signals) -> None:

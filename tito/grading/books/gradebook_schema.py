@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -15,7 +16,7 @@ from tito.errors import EnvironmentFault
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import URL, Connection
     from sqlalchemy.orm import Session
 
 _PATIENCE = 60  # seconds to wait for another process that writes
@@ -83,11 +84,11 @@ def _without_pages() -> Iterator[None]:
                 del sys.modules[name]
 
 
-def open_gradebook(url: str, course_id: str) -> Any:
+def open_gradebook(url: str, course_id: str, *, new: bool = True) -> Any:
     """nbgrader's Gradebook on a database, which is created when it is new.
 
-    Raises EnvironmentFault when nbgrader or the database's driver is missing, when there is no such database, or when
-    another nbgrader made it. No message has the address's password.
+    new: whether a file of SQLite may be created. Raises EnvironmentFault when nbgrader or the database's driver is
+    missing, when there is no such database, or when another nbgrader made it. No message has the address's password.
     """
     api = nbgrader_api()
     from sqlalchemy import create_engine
@@ -96,6 +97,8 @@ def open_gradebook(url: str, course_id: str) -> Any:
     try:
         url = _patient(url)
         engine = create_engine(url)
+        if not new:
+            _check_file(engine.url)
         try:
             with engine.begin() as connection:
                 _prepare(connection, api, course_id)
@@ -118,6 +121,16 @@ def open_gradebook(url: str, course_id: str) -> Any:
         raise EnvironmentFault(
             f"The gradebook {shown(url)} cannot be opened: {said(error)}.", hint or "check the address given with --db"
         ) from None
+
+
+def _check_file(url: URL) -> None:
+    """Refuse a file of SQLite that is not there: reading would make an empty one, in which nobody has a grade."""
+    file = url.database or ""
+    if url.get_backend_name() == "sqlite" and not file.startswith("file:") and not Path(file).is_file():
+        raise EnvironmentFault(
+            f"There is no gradebook {file or 'in memory'}.",
+            "check the address given with --db; tito grade autograde makes one",
+        )
 
 
 def said(error: Exception) -> str:

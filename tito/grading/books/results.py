@@ -82,7 +82,7 @@ def results(place: Place, module: Module, url: str = "") -> Results:
         raise NothingRan(f"No submission of {module.folder} has been graded.", f"tito grade autograde {module.folder}")
     from tito.grading.books.gradebook import open_gradebook, read
 
-    with open_gradebook(url or place.database, course_id(place.course)) as gradebook:
+    with open_gradebook(url or place.database, course_id(place.course), new=False) as gradebook:
         grades = read(gradebook, module.folder)
     submitted = place.students(module)
     newer = newer_submissions(place, module, records)
