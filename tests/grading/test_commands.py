@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,22 @@ def test_the_way_of_an_assignment(teacher: Learner) -> None:
     done = grade(teacher, "regrade", "03_layers", "--yes", "--json")
     assert done.code == Exit.OK and done.json["applied"] and done.json["moves"] == plan.json["moves"]
     assert not grade(teacher, "autograde", "03_layers", "--json").json["outdated"]
+
+
+def test_a_collect_that_takes_nothing_is_no_success(teacher: Learner, tmp_path: Path) -> None:
+    """Catches an empty folder or a broken download after which autograde seems to be next."""
+    empty, broken = tmp_path / "empty", tmp_path / "all.zip"
+    empty.mkdir()
+    done = grade(teacher, "collect", "03_layers", "--from", str(empty))
+    assert done.code == Exit.NOTHING_RAN
+    assert f"nothing found in {empty}" in done.out
+    assert "next: tito grade collect 03_layers --from DIR" in done.out
+    with zipfile.ZipFile(broken, "w") as archive:
+        archive.writestr("ada/layers_dev.py", "x = 1\n" * 1000)
+    broken.write_bytes(broken.read_bytes()[:100])
+    done = grade(teacher, "collect", "03_layers", "--from", str(broken), "--json")
+    assert done.code == done.json["exit_code"] == Exit.NOTHING_RAN
+    source = hand_in(teacher, ada="right")
+    for _ in range(2):
+        done = grade(teacher, "collect", "03_layers", "--from", str(source))
+        assert (done.code, "next: tito grade autograde 03_layers" in done.out) == (Exit.OK, True)

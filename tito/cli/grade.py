@@ -68,6 +68,7 @@ def collect(
     place, target = place_of(session.workspace), session.module(module)
     facts = collecting.collect(place, target, source.expanduser(), timestamps=timestamps)
     session.show(facts, grade_views.collected)
+    raise typer.Exit(facts.exit_code)
 
 
 @command(app)

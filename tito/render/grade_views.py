@@ -46,10 +46,13 @@ def collected(facts: Collected) -> Iterator[Block]:
     if facts.missing:
         yield Text(f"nothing from {len(facts.missing)}: {', '.join(facts.missing[:SHOWN])}", "warn")
     counts = [f"{facts.count(action)} {action}" for action in Action if facts.count(action)]
-    listed = ", ".join(counts) or "nothing taken"
+    listed = ", ".join(counts) or ("nothing taken" if facts.quarantined else f"nothing found in {facts.source}")
     aside = f", {len(facts.quarantined)} in quarantine/{facts.module}" if facts.quarantined else ""
-    yield Text(f"{facts.module}: {listed}{aside}", "warn" if facts.quarantined else "ok")
-    yield Next(f"tito grade autograde {facts.module}")
+    yield Text(f"{facts.module}: {listed}{aside}", "ok" if facts.submissions and not facts.quarantined else "warn")
+    if facts.submissions:
+        yield Next(f"tito grade autograde {facts.module}")
+    else:
+        yield Next(f"tito grade collect {facts.module} --from DIR")
 
 
 def verdict(record: GradeRecord) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tito.course import Course, Module
-from tito.errors import EnvironmentFault
+from tito.errors import EnvironmentFault, Exit
 from tito.facts import Facts
 from tito.grading.intake import archives
 from tito.grading.intake.archives import BadArchive
@@ -71,10 +71,16 @@ class Collected(Facts):
         """How many submissions met one fate."""
         return sum(taken.action is action for taken in self.submissions)
 
+    @property
+    def exit_code(self) -> Exit:
+        """5 when there was no submission in the source that could be taken, new or known."""
+        return Exit.OK if self.submissions else Exit.NOTHING_RAN
+
     def to_json(self) -> dict[str, Any]:
         """The fields as plain data, and the counts."""
         counts = {action.value: self.count(action) for action in Action}
-        return {**super().to_json(), "counts": {**counts, "quarantined": len(self.quarantined)}}
+        counts["quarantined"] = len(self.quarantined)
+        return {**super().to_json(), "counts": counts, "exit_code": int(self.exit_code)}
 
 
 @dataclass
