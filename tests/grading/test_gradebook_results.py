@@ -233,6 +233,13 @@ def test_nothing_in_feedback_acts() -> None:
     assert page.text.count("<script>alert(1)</script>") >= 9
 
 
+def test_control_characters_are_seen() -> None:
+    """Catches colours, bells and carriage returns of a student's output that stand raw in the page."""
+    page = feedback_page(results((record("ada", output="\x1b[31mred\x07\x7f\x9b\r\n\tnext\rover\n"), 8)), "ada")
+    assert "␛[31mred␇␡\ufffd\n\tnext␍over\n" in page
+    assert [char for char in page if not char.isprintable() and char not in "\n\t"] == []
+
+
 def test_feedback_needs_no_network_and_no_script() -> None:
     """Catches a page that loads something, or that cannot be read where scripts are off."""
     page = feedback_page(results((record("ada"), 8)), "ada")

@@ -41,9 +41,14 @@ summary { cursor: pointer; margin-top: .5rem; }
 """
 
 
+# The signs for control characters, which browsers drop, obey or show as nothing.
+_VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
+_VISIBLE |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+
+
 def text(value: str) -> str:
     """Text that is shown as it is, whatever stands in it."""
-    return html.escape(storable(value))
+    return html.escape(storable(value).replace("\r\n", "\n").translate(_VISIBLE))
 
 
 def tag(name: str, *inner: str, css: str = "") -> str:
