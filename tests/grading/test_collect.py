@@ -511,3 +511,11 @@ def test_what_is_collected_can_be_read(place: Place, source: Path) -> None:
     assert found is not None and found.read_bytes() == PY.replace(b"\n", b"\r\n")
     assert read_submission(found.read_bytes(), found.name).notes == ()
     assert place.students(MODULE) == ("alice",)
+
+
+def test_the_table_has_no_empty_microseconds(place: Place, source: Path) -> None:
+    """Catches times of which the last seven characters say nothing, or a moment that is cut off."""
+    fill(source, {"alice.py": PY})
+    fill(source, {"bob.py": PY}, WRITTEN + 0.25)
+    shown = "\n".join(lines(grade_views.collected(collect(place, MODULE, source))))
+    assert "handed in 2023-11-14 22:13:20 UTC" in shown and "handed in 2023-11-14 22:13:20.250000 UTC" in shown

@@ -27,6 +27,7 @@ from tito.grading.books.results import Results
 from tito.grading.intake.students import Roster, Student
 from tito.grading.records import Answer, GradeRecord, Status
 from tito.render import gradebook_views
+from tito.render.blocks import Verbatim
 from tito.render.plain import lines
 
 MODULE = load_course(ROOT).resolve("03_layers")
@@ -132,6 +133,37 @@ def test_a_report_fits_eighty_columns() -> None:
     pretty.draw(pretty.console(stream, "never", False), blocks)
     assert pretty.minimum_width(blocks) <= 80
     assert "Ada Lovelace" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "who", [Student("ada", "Ada", "L" * 60), Student("ada", "Ada", "de " * 20), Student("a" * 60, "Ada", "L" * 60)]
+)
+def test_a_long_name_is_cut(who: Student) -> None:
+    """Catches one name for which the whole table falls apart into lines, and numbers that are cut in its place."""
+    from tito.render import pretty
+
+    stream = io.StringIO()
+    odd = record(who.id, ("test-linear/2.5",))
+    blocks = list(gradebook_views.report(report_of(results((odd, None), roster=Roster((who,))))))
+    assert pretty.minimum_width(blocks) <= 80
+    target = pretty.console(stream, "never", False)
+    target.width = 80
+    pretty.draw(target, blocks[:1])
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert re.search(r"^ a\S* +Ada [de L]+… +47\.5 +0 +47\.5 ", "\n".join(lines), re.M)
+
+
+def test_bars_fit_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches bars that go on in the next line, where they look like another bin."""
+    facts = report_of(results(*((record(f"s{number}"), None) for number in range(12))))
+    longest = {}
+    for columns in (30, 40, 80, 200):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        drawn = next(block for block in gradebook_views.report(facts) if isinstance(block, Verbatim))
+        longest[columns] = max(map(len, drawn.text.splitlines()))
+    assert longest[30] <= 30 and longest[40] <= 40
+    assert longest[80] == longest[200] == 59
 
 
 def test_a_report_is_one_document_of_json_and_a_page() -> None:

@@ -60,13 +60,14 @@ class Verbatim:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under named columns; the columns in `right` hold numbers."""
+    """Rows under named columns; those in `right` hold numbers, those in `names` may be cut where there is no room."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Field]]
     title: str = ""
     right: frozenset[int] = field(default_factory=frozenset)
     footer: Sequence[Field] = ()
+    names: frozenset[int] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True)

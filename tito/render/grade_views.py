@@ -31,7 +31,7 @@ def released(facts: Released) -> Iterator[Block]:
 def collected(facts: Collected) -> Iterator[Block]:
     """Who handed in what, and what was not taken and why."""
     rows: list[list[Field]] = [
-        [taken.student, Mark(taken.action, "ok"), taken.at, printable(taken.origin)]
+        [taken.student, Mark(taken.action, "ok"), taken.at.replace(".000000", ""), printable(taken.origin)]
         for taken in facts.submissions[:SHOWN]
     ]
     if rows:

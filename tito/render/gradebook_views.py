@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 from tito.grading.books.feedback import FeedbackWritten
@@ -11,7 +12,7 @@ from tito.grading.books.reporting import Report, StudentRow, cells_of, difficult
 from tito.grading.intake.keeping import printable
 from tito.render.blocks import Block, Field, Mark, Next, Table, Text, Verbatim, counted
 
-_BAR = 40  # characters of the longest bar
+_BAR, _BESIDE = 40, 20  # characters of the longest bar where there is room, and of what stands beside it
 _KINDS = {"complete": "ok", "unreadable": "bad", "ungradable": "warn"}
 
 
@@ -25,6 +26,7 @@ def report(facts: Report) -> Iterator[Block]:
         rows,
         f"{facts.module}: {facts.title}",
         frozenset({2, 3, 4, 5} if named else {1, 2, 3, 4}),
+        names=frozenset({0, 1} if named else {0}),
     )
     yield Text(f"students by their share of the {facts.counted} points", "head")
     yield Verbatim("\n".join(_bars(facts)))
@@ -49,8 +51,9 @@ def _student(row: StudentRow, named: bool) -> list[Field]:
 
 def _bars(facts: Report) -> Iterator[str]:
     most = max((each.students for each in facts.histogram), default=0) or 1
+    longest = max(1, min(_BAR, shutil.get_terminal_size((80, 24)).columns - _BESIDE))
     for each in facts.histogram:
-        length = round(_BAR * each.students / most) or (1 if each.students else 0)
+        length = round(longest * each.students / most) or (1 if each.students else 0)
         yield f"{each.low:>3} to {each.high:>3}%  {each.students:>4}  {'█' * length}".rstrip()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import IO, Any
 
 from rich.box import ASCII2, SIMPLE_HEAD
@@ -10,8 +11,21 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
-from tito.render.blocks import Beside, Block, Field, Mark, Next, Table, Text, Verbatim, drawn_field, to_ascii
+from tito.render.blocks import (
+    Beside,
+    Block,
+    Field,
+    Mark,
+    Next,
+    Table,
+    Text,
+    Verbatim,
+    drawn_field,
+    plain_field,
+    to_ascii,
+)
 
+_NAME = 12  # characters of a name that are always shown
 _COLOURS = {
     "ok": "green",
     "bad": "red",
@@ -94,29 +108,44 @@ def _table(table: Table, ascii_only: bool) -> RichTable:
     footer = [*table.footer] or [""] * len(table.columns)
     for index, (name, foot) in enumerate(zip(table.columns, footer, strict=True)):
         number = index in table.right
-        whole = number or index == 0
+        name_only = index in table.names
+        whole = number or (index == 0 and not name_only)
         cells = [_text(value, ascii_only) for value in (name, foot, *(row[index] for row in table.rows))]
         drawn.add_column(
             name,
             justify="right" if number else "left",
             no_wrap=whole,
+            overflow="crop" if ascii_only else "ellipsis",
             min_width=max(cell.cell_len for cell in cells) if whole else None,  # rich would cut at a word
             footer=cells[1],
         )
     for row in table.rows:
-        drawn.add_row(*(_text(value, ascii_only) for value in row))
+        drawn.add_row(*(_text(value, ascii_only, index in table.names) for index, value in enumerate(row)))
     return drawn
 
 
-def _text(value: Field, ascii_only: bool) -> RichText:
+def _text(value: Field, ascii_only: bool, name: bool = False) -> RichText:
     style = _COLOURS[value.kind] if isinstance(value, Mark) else ""
-    return RichText(drawn_field(value, ascii_only), style=style)
+    return RichText(drawn_field(value, ascii_only), style=style, no_wrap=name or None)
 
 
 def minimum_width(blocks: Iterable[Block]) -> int:
-    """The narrowest terminal on which no number of the tables would be cut."""
+    """The narrowest terminal on which no number of the tables would be cut, and no name too short to be told."""
     probe = Console(width=1000, file=None)
     return max(
-        (_table(b, False).__rich_measure__(probe, probe.options).minimum for b in blocks if isinstance(b, Table)),
+        (
+            _table(_shortened(b), False).__rich_measure__(probe, probe.options).minimum
+            for b in blocks
+            if isinstance(b, Table)
+        ),
         default=0,
     )
+
+
+def _shortened(table: Table) -> Table:
+    """The table with names as short as they may be cut."""
+
+    def row(cells: Sequence[Field]) -> list[Field]:
+        return [plain_field(cell)[:_NAME] if index in table.names else cell for index, cell in enumerate(cells)]
+
+    return replace(table, rows=[row(cells) for cells in table.rows])
