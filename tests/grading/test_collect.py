@@ -519,3 +519,40 @@ def test_the_table_has_no_empty_microseconds(place: Place, source: Path) -> None
     fill(source, {"bob.py": PY}, WRITTEN + 0.25)
     shown = "\n".join(lines(grade_views.collected(collect(place, MODULE, source))))
     assert "handed in 2023-11-14 22:13:20 UTC" in shown and "handed in 2023-11-14 22:13:20.250000 UTC" in shown
+
+
+def test_the_newer_of_one_students_two_folders_is_taken(place: Place, source: Path) -> None:
+    """Catches the alphabet deciding which of two versions counts, where the roster says that both are one student's."""
+    roster(place, "jdoe,Jane,Doe,,")
+    fill(source, {"jdoe/layers_dev.py": PY}, WRITTEN + 60)
+    fill(source, {"Jane Doe/layers_dev.py": PY + b"# earlier\n"})
+    collected = collect(place, MODULE, source)
+    assert submitted(place) == {"jdoe/03_layers/layers_dev.py": PY}
+    assert [(each.student, each.origin) for each in collected.submissions] == [("jdoe", "jdoe/layers_dev.py")]
+    assert "Jane Doe is the same student's and older than jdoe: not taken" in collected.submissions[0].notes
+    assert collected.quarantined == ()
+    fill(source, {"Jane Doe/layers_dev.py": PY + b"# later\n"}, WRITTEN + 120)
+    assert collect(place, MODULE, source).count(Action.REPLACED) == 1
+    assert submitted(place) == {"jdoe/03_layers/layers_dev.py": PY + b"# later\n"}
+
+
+def test_neither_of_two_folders_is_taken_in_doubt(place: Place, source: Path) -> None:
+    """Catches one of two versions that is taken by chance: of one time, or of two accounts with one name."""
+    roster(place, "jdoe,Jane,Doe,,", "bob,Bob,Roe,,7")
+    fill(source, {"jdoe/layers_dev.py": PY, "Jane Doe/layers_dev.py": PY + b"# other\n"})
+    fill(source, {"roebob_7_1_layers_dev.py": PY})
+    fill(source, {"roebob_8_2_layers_dev.py": PY}, WRITTEN + 60)
+    collected = collect(place, MODULE, source)
+    assert submitted(place) == {}
+    assert [each.student for each in collected.quarantined].count("jdoe") == 2
+    assert "are both jdoe, and neither is the newer" in reasons(collected)
+    assert "are both bob (write grading/students.csv with an lms_id for each)" in reasons(collected)
+
+
+def test_what_cannot_be_read_does_not_hold_back_the_other(place: Place, source: Path) -> None:
+    """Catches a student without any submission because a second folder holds nothing that can be graded."""
+    roster(place, "jdoe,Jane,Doe,,")
+    fill(source, {"jdoe/layers_dev.py": PY, "Jane Doe/essay.docx": b"words"})
+    collected = collect(place, MODULE, source)
+    assert submitted(place) == {"jdoe/03_layers/layers_dev.py": PY}
+    assert [(each.origin, each.student) for each in collected.quarantined] == [("Jane Doe", "jdoe")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from tito.errors import EnvironmentFault, Exit
 from tito.facts import Facts
 from tito.grading.intake import archives
 from tito.grading.intake.archives import BadArchive
-from tito.grading.intake.choosing import NoSureChoice, choose
+from tito.grading.intake.choosing import Choice, NoSureChoice, choose
 from tito.grading.intake.keeping import TIMESTAMP, Action, finish, keep, quarantine, seconds_of, stamp
 from tito.grading.intake.sources import Handed, Refused, look_through, opened
 from tito.grading.intake.students import (
@@ -119,28 +119,34 @@ def _sorted_out(
 ) -> tuple[list[Taken], list[Quarantined]]:
     """Put what was found at its students' places or into quarantine."""
     taken: list[Taken] = []
-    quarantined: list[Quarantined] = []
+    refused: dict[str, tuple[str, str]] = {}  # by name: why, and whose it is if that is known
     known = {path.parent.name for path in (place.root / "submitted").glob("*/*")} | {s.id for s in roster.students}
-    owners: dict[str, str] = {}
-    for name, hand in _hands(found, module).items():
-        student = ""
+    hands = _hands(found, module)
+    owned: dict[str, list[str]] = {}  # under which names each student handed in
+    for name, hand in hands.items():
         try:
             if hand.refused:
                 raise BadArchive("; ".join(f"{'/'.join(each.path)}: {each.reason}" for each in hand.refused[:3]))
-            student = _student(place.course, hand, name, roster, known, owners)
-            taken.append(_take(place, module, student, hand, times))
-            known.add(student)
-        except (BadArchive, NoSureChoice, UnknownStudent) as error:
-            copies = {each.origin: each.read for each in hand.files[:20]}
-            copies |= {"/".join(each.path): each.read for each in hand.refused[:20] if each.read}
-            kept = quarantine(place, module, name, error.reason, copies)
-            quarantined.append(Quarantined(name, error.reason, kept, student))
+            owned.setdefault(_student(place.course, hand, name, roster, known | owned.keys()), []).append(name)
+        except (BadArchive, UnknownStudent) as error:
+            refused[name] = (error.reason, "")
+    for student, names in owned.items():
+        try:
+            own, bad = _take(place, module, student, {name: hands[name] for name in names}, times, roster)
         except OSError as error:
             raise EnvironmentFault(
                 f"The submission of {student} cannot be written: {error.strerror or error}.",
                 "check the permissions and the free space, then collect again; what is there stays",
             ) from None
-    return taken, quarantined
+        taken += own
+        refused |= {name: (reason, student) for name, reason in bad.items()}
+    return taken, [_put_aside(place, module, name, hands[name], *refused[name]) for name in hands if name in refused]
+
+
+def _put_aside(place: Place, module: Module, name: str, hand: _Hand, reason: str, student: str) -> Quarantined:
+    copies = {each.origin: each.read for each in hand.files[:20]}
+    copies |= {"/".join(each.path): each.read for each in hand.refused[:20] if each.read}
+    return Quarantined(name, reason, quarantine(place, module, name, reason, copies), student)
 
 
 def _unwrapped(found: list[Handed | Refused], module: Module, packed_as: str) -> list[Handed | Refused]:
@@ -198,33 +204,60 @@ def _whose(stem: str, module: Module) -> str:
     return stem
 
 
-def _student(course: Course, hand: _Hand, name: str, roster: Roster, known: set[str], owners: dict[str, str]) -> str:
+def _student(course: Course, hand: _Hand, name: str, roster: Roster, known: Iterable[str]) -> str:
     """The id of who handed files in; UnknownStudent when it is not certain or not safe."""
     if hand.sender.name in ("", "modules", *(each.folder for each in course.modules)):
         raise UnknownStudent(f"{name} does not say whose it is", "put it in a folder with the student's id")
     student = roster.find(hand.sender).id if roster.students else derived_id(hand.sender)
-    if other := clash(student, known | owners.keys()):
+    if other := clash(student, known):
         raise UnknownStudent(f"the id {student} differs from {other} in upper and lower case alone")
-    if owners.setdefault(student, name) != name:
-        raise UnknownStudent(
-            f"{name} and {owners[student]} are both {student}",
-            "write grading/students.csv with an lms_id for each" if hand.sender.lms_id else "",
-        )
     return student
 
 
-def _take(place: Place, module: Module, student: str, hand: _Hand, times: dict[str, float]) -> Taken:
-    """Choose a student's file and put it at its place."""
+def _take(
+    place: Place, module: Module, student: str, hands: Mapping[str, _Hand], times: Mapping[str, float], roster: Roster
+) -> tuple[list[Taken], dict[str, str]]:
+    """Choose a student's file and put it at its place; by name, why others were refused."""
+    refused: dict[str, str] = {}
+    found: dict[str, tuple[Choice, bytes, float]] = {}
+    for name, hand in hands.items():
+        try:
+            found[name] = _chosen(place, module, hand)
+        except (BadArchive, NoSureChoice) as error:
+            refused[name] = error.reason
+    if not found:
+        return [], refused
+    last, *others = sorted(found, key=lambda name: -found[name][2])
+    if others and (doubt := _doubt(student, last, others[0], hands, roster, found[last][2] - found[others[0]][2])):
+        return [], refused | dict.fromkeys(found, doubt)
+    notes = tuple(f"{name} is the same student's and older than {last}: not taken" for name in others)
+    choice, data, at = found[last]
+    told = times.get(student)
+    now = at if told is None else told
+    action, now = keep(place, student, module, choice.ending, data, now, told=told is not None)
+    late = hands[last].sender.late
+    return [Taken(student, choice.file.origin, action, stamp(now), late, choice.notes + notes)], refused
+
+
+def _doubt(student: str, last: str, other: str, hands: Mapping[str, _Hand], roster: Roster, newer: float) -> str:
+    """Why it is not certain that one student handed in under two names, and which came last; empty when it is."""
+    accounts = {hand.sender.lms_id for hand in hands.values()} - {""}
+    if len(accounts) > 1:
+        return f"{last} and {other} are both {student} (write grading/students.csv with an lms_id for each)"
+    if not roster.students:
+        return f"{last} and {other} are both {student}"
+    return "" if newer > 0 else f"{last} and {other} are both {student}, and neither is the newer"
+
+
+def _chosen(place: Place, module: Module, hand: _Hand) -> tuple[Choice, bytes, float]:
+    """The file that counts of those under one name, what is in it, and when it was handed in."""
     if hand.sender.text_only and not any(archives.wanted(file.name) for file in hand.files):
         raise NoSureChoice("a text was typed on the page, and no file handed in")
     pairs = [(file, item) for item in hand.files for file in opened(item)]
     choice = choose([file for file, _ in pairs], place.course, module)
-    at = told = times.get(student)
-    if at is None:
-        beside = [] if hand.sender.lms_id else hand.files  # an LMS writes no timestamp.txt: a student did
-        at = _handed_in_at(next(item for file, item in pairs if file is choice.file), beside)
-    action, at = keep(place, student, module, choice.ending, choice.file.read(), at, told=told is not None)
-    return Taken(student, choice.file.origin, action, stamp(at), hand.sender.late, choice.notes)
+    beside = [] if hand.sender.lms_id else hand.files  # an LMS writes no timestamp.txt: a student did
+    at = _handed_in_at(next(item for file, item in pairs if file is choice.file), beside)
+    return choice, choice.file.read(), at
 
 
 def _handed_in_at(item: Handed, files: Sequence[Handed]) -> float:
