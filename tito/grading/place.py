@@ -67,6 +67,13 @@ def notebook_name(module: Module) -> str:
     return f"{module.name}_dev"
 
 
+def submission_file(place: Place, student: str, module: Module) -> Path | None:
+    """The one file that a student handed in, or None."""
+    folder = place.submitted(student, module)
+    found = [folder / f"{notebook_name(module)}.{ending}" for ending in ("py", "ipynb")]
+    return next((path for path in found if path.is_file()), None)
+
+
 def place_of(workspace: Workspace) -> Place:
     """The grading folder of a course repository; EnvironmentFault in a learner's workspace."""
     if not workspace.is_course:

@@ -10,10 +10,9 @@ from tito.course import Module
 from tito.errors import EnvironmentFault, NothingRan
 from tito.grading.books.grades import StudentGrade
 from tito.grading.books.policy import Lateness, course_id, lateness, policy_of, read_timestamp
-from tito.grading.intake.keeping import submission_file
 from tito.grading.intake.students import Roster, Student, read_roster
 from tito.grading.journal import Journal
-from tito.grading.place import Place
+from tito.grading.place import Place, submission_file
 from tito.grading.records import GradeRecord, Status, submission_hash
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tito.course import Module
 from tito.grading.place import Place, notebook_name
+from tito.grading.place import submission_file as submission_file
 from tito.workspace import Workspace
 
 MAX_QUARANTINED = 128 << 20  # bytes kept of what one student handed in
@@ -56,13 +57,6 @@ def seconds_of(text: str) -> float | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-
-
-def submission_file(place: Place, student: str, module: Module) -> Path | None:
-    """The one file that a student handed in, or None."""
-    folder = place.submitted(student, module)
-    found = [folder / f"{notebook_name(module)}.{ending}" for ending in ("py", "ipynb")]
-    return next((path for path in found if path.is_file()), None)
 
 
 def keep(
