@@ -13,9 +13,8 @@ from tito.facts import Facts
 from tito.grading.assignment import Assignment
 from tito.grading.books.results import untimed
 from tito.grading.engine import Setup, Task
-from tito.grading.intake.keeping import submission_file
 from tito.grading.journal import Journal, verdict_key
-from tito.grading.place import Place
+from tito.grading.place import Place, submission_file
 from tito.grading.pool import Brake, Workers, run
 from tito.grading.records import GradeRecord, Status
 

@@ -13,8 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tito.course import Module
-from tito.grading.place import Place, notebook_name
-from tito.grading.place import submission_file as submission_file
+from tito.grading.place import Place, notebook_name, submission_file
 from tito.workspace import Workspace
 
 MAX_QUARANTINED = 128 << 20  # bytes kept of what one student handed in
