@@ -35,29 +35,43 @@ class Repaired:
 
 
 def as_released(assignment: Assignment, reading: Reading) -> Repaired | None:
-    """A submission whose cells with code are those of the released lesson, in its order; None for any other.
+    """A submission that has the released lesson's cells with code, in their order; None for any other.
 
-    Cells are told by their ids, their texts and the names in lines that begin with def or class. No code is read, which
-    would take longer than all else here: where the student's cells run in this order, none of them needs repair.
+    Cells are told by their ids, their texts and the names in lines that begin with def or class; cells of the student's
+    own may stand between them. No code is read, which would take longer than all else here: where the student's cells
+    run in this order, none of them needs repair.
     """
     course = course_cells(assignment)
-    ours = [index for index, cell in enumerate(course) if cell.work or cell.role is Role.TEST]
-    theirs = [(at, cell) for at, cell in enumerate(reading.cells, 1) if cell.kind == "code" and cell.source.strip()]
-    known = frozenset[str]().union(*(course[index].names.defined for index in ours))
-    asked = {course[index].grade_id for index in ours} - {""}
-    if len(theirs) != len(ours) or any(cell.kind != "code" and cell.grade_id in asked for cell in reading.cells):
-        return None
-    order = []
-    for index, (number, mine) in zip(ours, theirs, strict=True):
-        cell = course[index]
-        if not _stands_for(mine, cell, known):
+    due = [index for index, cell in enumerate(course) if cell.work or cell.role is Role.TEST]
+    asked = {course[index].grade_id for index in due} - {""}
+    known = frozenset[str]().union(*(course[index].names.defined for index in due))
+    order, tests = list[Piece](), dict[str, int]()
+    for number, mine in enumerate(reading.cells, start=1):
+        if mine.kind != "code" or not mine.source.strip():
+            if mine.kind != "code" and mine.grade_id in asked:
+                return None
+        elif due and _stands_for(mine, course[due[0]], known):
+            index = due.pop(0)
+            if course[index].work:
+                order.append(Piece(number, mine.source, course[index].grade_id, (index,)))
+            else:
+                tests[course[index].grade_id] = number
+        elif mine.grade_id in asked or heads(mine.source) & known or _part(mine.source, course):
             return None
-        if cell.work:
-            order.append(Piece(number, mine.source, cell.grade_id, (index,)))
+        else:
+            order.append(Piece(number, mine.source, ""))
+    if due:
+        return None
     notes = list(reading.notes)
     answers = read_answers(course, assignment.questions, reading.cells, notes)
-    cells = tuple(_job_cells(course, assignment.graded, order, {}))
+    cells = tuple(_job_cells(course, assignment.graded, order, tests))
     return Repaired(cells, answers, tuple(_sources(course, order)), tuple(dict.fromkeys(notes)))
+
+
+def _part(source: str, course: Sequence[CourseCell]) -> bool:
+    """Whether some code may be cut from a cell of the course: it has not a line of its own."""
+    lines = set(normal(source).split("\n"))
+    return any(lines <= set(cell.text.split("\n")) for cell in course if cell.work)
 
 
 def _stands_for(mine: RawCell, cell: CourseCell, known: frozenset[str]) -> bool:
