@@ -56,6 +56,14 @@ class School:
     def __post_init__(self) -> None:
         self.module = self.place.course.resolve("03")
 
+    def hand_in_through_a_fault(self, student: str, text: str) -> None:
+        """Hand in and grade, where the grader fails with it at first."""
+        self.hand_in(student, text)
+        self.faults = {student}
+        self.run()
+        self.faults = set()
+        self.run()
+
     def hand_in(self, student: str, answer: str) -> None:
         folder = self.place.submitted(student, self.module)
         folder.mkdir(parents=True, exist_ok=True)
@@ -153,11 +161,7 @@ def test_a_fault_of_the_grader_does_not_hide_that_a_graded_answer_was_rewritten(
     school.hand_in("ada", "width")
     school.run()
     school.by_hand("ada", 7)
-    school.hand_in("ada", "depth")
-    school.faults = {"ada"}
-    school.run()
-    school.faults = set()
-    school.run()
+    school.hand_in_through_a_fault("ada", "depth")
     assert school.waits("ada")
 
 
@@ -169,11 +173,7 @@ def test_a_gradebook_of_an_earlier_grader_goes_by_the_verdicts_before(school: Sc
     name = course_id(school.place.course)
     with open_gradebook(school.place.database, name) as gradebook, gradebook.engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE IF EXISTS tito_answer")
-    school.hand_in("ada", "depth")
-    school.faults = {"ada"}
-    school.run()
-    school.faults = set()
-    school.run()
+    school.hand_in_through_a_fault("ada", "depth")
     assert school.waits("ada")
 
 

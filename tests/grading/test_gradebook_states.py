@@ -110,3 +110,18 @@ def test_formgrader_renews_no_penalty_of_a_newer_submission(tmp_path: Path, monk
     formgrader.serve_formgrader(place, "", 0, print)
     assert "ada" not in settled
     assert "bob" in settled
+
+
+def test_a_submission_that_cannot_be_read_stops_no_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a traceback, for a whole class, over one file that the disk does not give."""
+    place = graded(tmp_path)
+    read = Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if "ada" in path.parts:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    found = results(place, place.course.resolve("03"))
+    assert (found.newer, {*found.grades}) == (frozenset(), {"ada", "bob"})

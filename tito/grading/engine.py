@@ -131,11 +131,7 @@ class Engine:
         return run, judge.score(assignment, run, expected)
 
     def _record(
-        self,
-        blank: GradeRecord,
-        submission: Repaired,
-        run: RunResult,
-        scores: tuple[CellScore, ...],
+        self, blank: GradeRecord, submission: Repaired, run: RunResult, scores: tuple[CellScore, ...]
     ) -> GradeRecord:
         """The verdict on a submission that was run."""
         return replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -113,9 +114,10 @@ def newer_submissions(place: Place, module: Module, records: Mapping[str, GradeR
     """The students whose submission is another than the one that the verdict is on."""
     found = set()
     for student, record in records.items():
-        path = submission_file(place, student, module)
-        if path is not None and submission_hash(path.name, path.read_bytes()) != record.submission_hash:
-            found.add(student)
+        with contextlib.suppress(OSError):  # what cannot be read is told of when it is to be graded
+            path = submission_file(place, student, module)
+            if path is not None and submission_hash(path.name, path.read_bytes()) != record.submission_hash:
+                found.add(student)
     return frozenset(found)
 
 
